@@ -1,0 +1,58 @@
+# `make` alone: format, lint, types, layers, fast tests. Everything runs in .venv, which is made on first use.
+.DEFAULT_GOAL := all
+.PHONY: all format lint types layers fast test demo bench python clean help
+.DELETE_ON_ERROR:
+SHELL := /bin/sh
+BIN := .venv/bin
+FAST := not slow and not postgres and not browser and not peer and not gpu
+
+all: format lint types layers fast ## what to run before a commit
+
+# ---- checks ---------------------------------------------------------------------------------------------------------
+format: .venv/dev ## rewrite the source in the house style
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --quiet --fix-only .
+
+lint: .venv/dev ## style, without changing a file
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+
+types: .venv/dev ## strict types on src
+	@$(BIN)/pyright --pythonpath $(BIN)/python
+
+layers: .venv/dev ## a room imports only rooms below it
+	@$(BIN)/lint-imports --no-logo
+
+# ---- tests ----------------------------------------------------------------------------------------------------------
+fast: .venv/dev ## the tests that need seconds
+	@$(BIN)/python -m pytest -q -m "$(FAST)"
+
+test: .venv/dev ## every test, the slow ones and those beside peers too
+	@$(BIN)/python -m pytest
+
+bench: .venv/dev ## speed and accuracy, with figures
+	@$(BIN)/python -m pytest benchmarks -o python_files='bench_*.py test_*.py' --benchmark-only
+
+# ---- the library at work --------------------------------------------------------------------------------------------
+demo: .venv/demo ## real digits, real classifiers, simulated people: what a consensus saves
+	@$(BIN)/quorate demo
+
+# ---- the environment: made once, made again when pyproject.toml changes ----------------------------------------------
+.venv/dev: pyproject.toml | .venv/bin/python
+	@echo "installing quorate and its tools into .venv (once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch .venv/demo $@
+
+.venv/demo: pyproject.toml | .venv/bin/python
+	@echo "installing quorate into .venv (once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
+	@touch $@
+
+.venv/bin/python:
+	@.ci/venv .venv
+
+clean: ## remove what make made
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache quorate-demo
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10

@@ -1,0 +1,217 @@
+"""The compiled passes over items. Latent classes of all tasks lie side by side: task t owns columns off[t]:off[t + 1].
+
+Notation of research and docs: theta[c, s] = softmax(mu_t + Lambda_t f_s)[c] at quadrature point s; E = evidence of models,
+L = log-likelihood of people's labels, both (items, latent); num_ts = sum_c theta exp(E + L), den_ts = sum_c theta exp(E).
+"""
+# Numba infers all types here, so signatures carry no annotations.
+# ruff: noqa: ANN001, ANN201, ANN202
+
+from __future__ import annotations
+
+import numpy as np
+from numba import config, njit, prange, set_num_threads
+
+BLOCKS = 32  # fixed, so that sums are added in the same order on any number of cores
+RESCALE_EVERY = 6  # tasks multiplied before the running product is brought back to order one
+
+SMALL = 2_000_000  # items * latent * points below which a second thread costs more than it brings
+
+
+def use_threads(n_items: int, n_latent: int, n_points: int) -> None:
+    """As many threads for the next passes of this Python thread as their size is worth."""
+    small = n_items * n_latent * n_points < SMALL
+    set_num_threads(1 if small else config.NUMBA_NUM_THREADS)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@njit(cache=True, fastmath=True)
+def _tilt(theta, logits, item, lo, hi, top, weights, total):
+    """weights[c] = exp(logit_c - top); total[s] = sum_c theta[c, s] weights[c]."""
+    total[:] = 0.0
+    for c in range(lo, hi):
+        weights[c] = np.exp(logits[item, c] - top)
+        for s in range(total.shape[0]):
+            total[s] += theta[c, s] * weights[c]
+
+
+@njit(cache=True, fastmath=True)
+def _top(logits, item, lo, hi):
+    top = logits[item, lo]
+    for c in range(lo + 1, hi):
+        top = max(top, logits[item, c])
+    return top
+
+
+@njit(cache=True, fastmath=True)
+def _multiply(product, factor):
+    for s in range(product.shape[0]):
+        product[s] *= factor[s]
+
+
+@njit(cache=True, fastmath=True)
+def _rescale(product):
+    top = product.max()
+    product /= top
+    return np.log(top)
+
+
+@njit(cache=True, fastmath=True)
+def _side(theta, off, logits, active, item, total, weights, product):
+    """product[s] = prod_t total_t[s] up to the returned log factor."""
+    product[:] = 1.0
+    log_scale, done = 0.0, 0
+    for t in range(off.shape[0] - 1):
+        if active[item, t] == 0:
+            continue
+        top = _top(logits, item, off[t], off[t + 1])
+        _tilt(theta, logits, item, off[t], off[t + 1], top, weights, total[t])
+        _multiply(product, total[t])
+        log_scale += top
+        done += 1
+        if done % RESCALE_EVERY == 0:
+            log_scale += _rescale(product)
+    return log_scale
+
+
+@njit(cache=True, fastmath=True)
+def _shares(theta, lo, hi, weights, total, product, sign, out, item, gain):
+    """out[item, c] = P(latent c); gain[c, s] += sign * P(latent c, point s)."""
+    for s in range(product.shape[0]):
+        total[s] = product[s] / total[s]
+    for c in range(lo, hi):
+        share = 0.0
+        for s in range(product.shape[0]):
+            joint = theta[c, s] * total[s] * weights[c]
+            share += joint
+            gain[c, s] += sign * joint
+        out[item, c] = share
+
+
+@njit(cache=True, parallel=True, fastmath=True)
+def score_pass(theta, off, evidence, labeled, active):
+    """Per item log p(labels | scores), P(latent | all), P(latent | scores); per point the gain in theta's logits.
+
+    labeled = E + L. active: 0 nothing known, else something known. Axes: items, latent; gain (latent, points).
+    """
+    n_items, n_latent, n_points = evidence.shape[0], evidence.shape[1], theta.shape[1]
+    n_tasks = off.shape[0] - 1
+    gain = np.zeros((BLOCKS, n_latent, n_points))
+    log_likelihood = np.zeros(n_items)
+    after, before = np.zeros((n_items, n_latent)), np.zeros((n_items, n_latent))
+    for block in prange(BLOCKS):
+        num, den = np.empty((n_tasks, n_points)), np.empty((n_tasks, n_points))
+        cn, cd = np.empty(n_latent), np.empty(n_latent)
+        w, v = np.empty(n_points), np.empty(n_points)
+        for i in range(block * n_items // BLOCKS, (block + 1) * n_items // BLOCKS):
+            scale = _side(theta, off, labeled, active, i, num, cn, w) - _side(theta, off, evidence, active, i, den, cd, v)
+            total_w, total_v = w.sum(), v.sum()
+            log_likelihood[i] = scale + np.log(total_w) - np.log(total_v)
+            w /= total_w
+            v /= total_v
+            for t in range(n_tasks):
+                if active[i, t] != 0:
+                    _shares(theta, off[t], off[t + 1], cn, num[t], w, 1.0, after, i, gain[block])
+                    _shares(theta, off[t], off[t + 1], cd, den[t], v, -1.0, before, i, gain[block])
+    return log_likelihood, after, before, gain.sum(axis=0)
+
+
+@njit(cache=True, parallel=True, fastmath=True)
+def marginals(theta, off, logits, active):
+    """P(latent | all) of every item and task, also where nothing is known of the task itself. Axes: items, latent."""
+    n_items, n_latent, n_points = logits.shape[0], logits.shape[1], theta.shape[1]
+    n_tasks = off.shape[0] - 1
+    out = np.zeros((n_items, n_latent))
+    for block in prange(BLOCKS):
+        total, weights, product = np.empty((n_tasks, n_points)), np.empty(n_latent), np.empty(n_points)
+        for i in range(block * n_items // BLOCKS, (block + 1) * n_items // BLOCKS):
+            _side(theta, off, logits, active, i, total, weights, product)
+            product /= product.sum()
+            for t in range(n_tasks):
+                _spread(theta, off[t], off[t + 1], active[i, t] != 0, weights, total[t], product, out[i])
+    return out
+
+
+@njit(cache=True, fastmath=True)
+def _spread(theta, lo, hi, known, weights, total, product, out):
+    for c in range(lo, hi):
+        share = 0.0
+        if known:
+            for s in range(product.shape[0]):
+                share += theta[c, s] * weights[c] * product[s] / total[s]
+        else:
+            for s in range(product.shape[0]):
+                share += theta[c, s] * product[s]
+        out[c] = share
+
+
+@njit(cache=True, parallel=True, fastmath=True)
+def expectations(theta, off, logits, active, events):
+    """E[prod_t event_t(latent_t) | all]; events (items, latent) in [0, 1]. Axis: items."""
+    n_items, n_latent, n_points = logits.shape[0], logits.shape[1], theta.shape[1]
+    n_tasks = off.shape[0] - 1
+    out = np.empty(n_items)
+    for block in prange(BLOCKS):
+        total, weights, product = np.empty((n_tasks, n_points)), np.empty(n_latent), np.empty(n_points)
+        for i in range(block * n_items // BLOCKS, (block + 1) * n_items // BLOCKS):
+            _side(theta, off, logits, active, i, total, weights, product)
+            product /= product.sum()
+            for t in range(n_tasks):
+                if active[i, t] == 0:
+                    weights[off[t] : off[t + 1]] = 1.0
+                    total[t] = 1.0
+                for s in range(n_points):
+                    happens = 0.0
+                    for c in range(off[t], off[t + 1]):
+                        happens += theta[c, s] * weights[c] * events[i, c]
+                    product[s] *= happens / total[t, s]
+            out[i] = product.sum()
+    return out
+
+
+@njit(cache=True, parallel=True, fastmath=True)
+def cavities(theta, off, logits, active, item, task, own):
+    """P(latent of the label's task | all but that label). own (held, width): the label's own log row. (held, width)."""
+    n_held, n_points = item.shape[0], theta.shape[1]
+    n_tasks = off.shape[0] - 1
+    out = np.zeros(own.shape)
+    for block in prange(BLOCKS):
+        total, weights, product = np.empty(n_points), np.empty(theta.shape[0]), np.empty(n_points)
+        for h in range(block * n_held // BLOCKS, (block + 1) * n_held // BLOCKS):
+            i, done = item[h], 0
+            product[:] = 1.0
+            for t in range(n_tasks):
+                if active[i, t] != 0 and t != task[h]:
+                    _tilt(theta, logits, i, off[t], off[t + 1], _top(logits, i, off[t], off[t + 1]), weights, total)
+                    _multiply(product, total)
+                    done += 1
+                    if done % RESCALE_EVERY == 0:
+                        _rescale(product)
+            product /= product.sum()
+            lo, n_latent = off[task[h]], off[task[h] + 1] - off[task[h]]
+            top = -np.inf
+            for c in range(n_latent):
+                top = max(top, logits[i, lo + c] - own[h, c])
+            norm = 0.0
+            for c in range(n_latent):
+                prior = 0.0
+                for s in range(n_points):
+                    prior += theta[lo + c, s] * product[s]
+                out[h, c] = prior * np.exp(logits[i, lo + c] - own[h, c] - top)
+                norm += out[h, c]
+            out[h, :n_latent] /= norm
+    return out
+
+
+@njit(cache=True)
+def add_labels(logits, item, column, width, place, log_rows):
+    """logits[item, column + c] += log_rows[place + c] for every label."""
+    for n in range(item.shape[0]):
+        for c in range(width[n]):
+            logits[item[n], column[n] + c] += log_rows[place[n] + c]
+
+
+@njit(cache=True)
+def count_labels(posterior, item, column, width, place, counts):
+    """counts[place + c] += posterior[item, column + c] for every label: expected confusions."""
+    for n in range(item.shape[0]):
+        for c in range(width[n]):
+            counts[place[n] + c] += posterior[item[n], column[n] + c]

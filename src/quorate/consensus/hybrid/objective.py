@@ -1,0 +1,251 @@
+"""The penalised conditional log-likelihood of people's labels given what the models said, and its gradient.
+
+For an item, with E the evidence, L the log-likelihood of its labels per latent class, and quadrature points f_s of weight 1/S:
+
+    log p(r | s) = log sum_s prod_t sum_c theta_tcs exp(E_tc + L_tc) - log sum_s prod_t sum_c theta_tcs exp(E_tc)
+
+with the gradients of docs (research: "The pass"): in E, P(latent | r, s) - P(latent | s); in L, P(latent | r, s); in the logits of
+theta, per point, the same difference minus theta times its sum over the task's classes. The latent truth is thereby what
+people mean by it, and models that err together share one vote, since their weights are fitted jointly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float64, Int8, Int64
+
+from quorate.consensus.hybrid import kernels
+from quorate.consensus.hybrid.evidence import Evidence
+from quorate.consensus.hybrid.labels import RowIndex, Votes
+from quorate.consensus.hybrid.options import FIXED, Settings
+from quorate.consensus.hybrid.parameters import Parameters, Prior, Shape, TaskParameters, views
+
+Array = np.ndarray
+CHUNK = 8_192  # items per pass: bounds the memory beside the data
+
+
+class Problem(NamedTuple):
+    """Everything a fit reads, in arrays."""
+
+    shapes: tuple[Shape, ...]
+    priors: tuple[Prior, ...]
+    evidence: tuple[Evidence, ...]
+    votes: Votes
+    active: Int8[Array, "items tasks"]
+    index: RowIndex
+    off: Int64[Array, "tasks_plus_1"]
+    points: Float64[Array, "points factors"]
+
+
+class Tables(NamedTuple):
+    """Parameters as probabilities."""
+
+    theta: Float64[Array, "latent points"]
+    weights: tuple[Float64[Array, "_latent _columns"], ...]
+    log_rows: Float64[Array, "rows"]  # flat, see labels.py
+    rows: tuple[Float64[Array, "_agents _latent _classes"], ...]  # probabilities; annotators, population, gold
+
+
+@dataclass(frozen=True)
+class Objective:
+    """`value(vector)`: penalised log-likelihood (nats, up is better) and its gradient; sums over items in chunks."""
+
+    problem: Problem
+    settings: Settings
+
+    def value(self, vector: Float64[Array, "parameters"]) -> tuple[float, Float64[Array, "parameters"]]:
+        """The objective and its gradient."""
+        problem = self.problem
+        parameters = views(vector, problem.shapes)
+        tables = tables_of(parameters, problem)
+        gradient = np.zeros_like(vector)
+        slopes = views(gradient, problem.shapes)
+        sums = _sums(problem, tables)
+        _chain_theta(problem, tables, sums.gain, slopes)
+        for t, shape in enumerate(problem.shapes):
+            _chain_weights(shape, problem.priors[t], sums.weights[t], slopes, t)
+            counts = sums.counts[problem.index.start[t] : problem.index.start[t + 1]]
+            _chain_rows(shape, problem.priors[t], tables.rows[t], counts, slopes.tasks[t])
+        penalty = sum(
+            _penalise(shape, prior, parameters, slopes, t, self.settings, tables.rows[t])
+            for t, (shape, prior) in enumerate(zip(problem.shapes, problem.priors, strict=True))
+        )
+        excess = parameters.strength_all[0] - FIXED.strength
+        slopes.strength_all[0] -= FIXED.strength_all * excess
+        return sums.log_likelihood - penalty - 0.5 * FIXED.strength_all * excess**2, gradient
+
+    def log_likelihood(self, vector: Float64[Array, "parameters"]) -> Float64[Array, "items"]:
+        """log p(labels | scores) of every item, without penalty, nats."""
+        problem = self.problem
+        tables = tables_of(views(vector, problem.shapes), problem)
+        parts = [_chunk(problem, tables, lo, hi)[0] for lo, hi in _chunks(len(problem.active))]
+        return np.concatenate(parts) if parts else np.zeros(0)
+
+
+class _Sums(NamedTuple):
+    log_likelihood: float
+    gain: Float64[Array, "latent points"]
+    weights: tuple[Float64[Array, "_latent _columns"], ...]
+    counts: Float64[Array, "rows"]
+
+
+def tables_of(parameters: Parameters, problem: Problem) -> Tables:
+    """Parameters as probabilities."""
+    theta, weights, rows, flat = [], [], [], []
+    for part, prior, shape in zip(parameters.tasks, problem.priors, problem.shapes, strict=True):
+        theta.append(_softmax((part.prevalence[:, None] + part.loading @ problem.points.T).T).T)
+        weights.append(_weights(part, prior, shape) + (parameters.strength_all[0] + part.strength[0]) * prior.match)
+        log_rows = _log_softmax(_row_logits(part, prior))
+        rows.append(np.exp(log_rows))
+        flat.append(log_rows.transpose(0, 2, 1).ravel())
+    return Tables(np.concatenate(theta), tuple(weights), np.concatenate(flat), tuple(rows))
+
+
+def evidence_logits(
+    evidence: tuple[Evidence, ...], weights: tuple[Float64[Array, "_latent _columns"], ...], lo: int, hi: int
+) -> Float64[Array, "chunk latent"]:
+    """E of these items, all tasks side by side."""
+    parts = [part.columns[lo:hi].astype(np.float64) @ w.T for part, w in zip(evidence, weights, strict=True)]
+    return np.concatenate(parts, axis=1)
+
+
+def _chunks(n_items: int) -> list[tuple[int, int]]:
+    return [(lo, min(lo + CHUNK, n_items)) for lo in range(0, n_items, CHUNK)]
+
+
+def _chunk(problem: Problem, tables: Tables, lo: int, hi: int):  # noqa: ANN202 - the kernel's four arrays and the votes
+    first, last = np.searchsorted(problem.votes.item, [lo, hi])
+    votes = Votes(*(part[first:last] for part in problem.votes))
+    votes = votes._replace(item=votes.item - lo)
+    evidence = evidence_logits(problem.evidence, tables.weights, lo, hi)
+    labeled = evidence.copy()
+    kernels.add_labels(labeled, *votes, tables.log_rows)
+    kernels.use_threads(hi - lo, *tables.theta.shape)
+    return *kernels.score_pass(tables.theta, problem.off, evidence, labeled, problem.active[lo:hi]), votes
+
+
+def _sums(problem: Problem, tables: Tables) -> _Sums:
+    total, gain = 0.0, np.zeros_like(tables.theta)
+    weights = tuple(np.zeros_like(w) for w in tables.weights)
+    counts = np.zeros_like(tables.log_rows)
+    for lo, hi in _chunks(len(problem.active)):
+        log_likelihood, after, before, more, votes = _chunk(problem, tables, lo, hi)
+        total += float(log_likelihood.sum())
+        gain += more
+        kernels.count_labels(after, *votes, counts)
+        slope = after - before
+        for t, part in enumerate(problem.evidence):
+            weights[t][:] += slope[:, problem.off[t] : problem.off[t + 1]].T @ part.columns[lo:hi]
+    return _Sums(total, gain, weights, counts)
+
+
+def _chain_theta(problem: Problem, tables: Tables, gain: Float64[Array, "latent points"], slopes: Parameters) -> None:
+    for t, part in enumerate(slopes.tasks):
+        lo, hi = problem.off[t], problem.off[t + 1]
+        slope = gain[lo:hi] - tables.theta[lo:hi] * gain[lo:hi].sum(axis=0)
+        part.prevalence[:] = slope.sum(axis=1)
+        part.loading[:] = slope @ problem.points
+
+
+def _chain_weights(
+    shape: Shape, prior: Prior, slope: Float64[Array, "latent_t columns"], slopes: Parameters, t: int
+) -> None:
+    part = slopes.tasks[t]
+    part.strength[0] = float((slope * prior.match).sum())
+    slopes.strength_all[0] += part.strength[0]
+    part.weights[:] = (
+        _structured(slope, prior.over_latent.T, prior.over_classes.T, shape.blocks) if prior.structured else slope
+    )
+
+
+def _chain_rows(
+    shape: Shape,
+    prior: Prior,
+    rows: Float64[Array, "agents latent classes"],
+    flat_counts: Float64[Array, "table"],
+    part: TaskParameters,
+) -> None:
+    counts = flat_counts.reshape(-1, shape.classes, shape.latent).transpose(0, 2, 1)
+    slope = counts - counts.sum(axis=2, keepdims=True) * rows
+    people = slope[:-1]  # the population's own entry serves annotators unseen by the fit
+    part.people[:] = people.sum(axis=0)
+    part.gold[:] = slope[-1]
+    part.leniency[:] = people[:-1].sum(axis=1) @ prior.over_classes
+    part.rows[:] = prior.over_latent.T @ people[:-1] @ prior.over_classes if prior.structured else people[:-1]
+
+
+def _penalise(
+    shape: Shape,
+    prior: Prior,
+    parameters: Parameters,
+    slopes: Parameters,
+    t: int,
+    settings: Settings,
+    rows: Float64[Array, "agents latent classes"],
+) -> float:
+    """The negative log prior of one task up to a constant; its gradient is taken off `slopes`."""
+    part, slope = parameters.tasks[t], slopes.tasks[t]
+    pulls = (
+        (part.strength, slope.strength, 0.0, FIXED.strength_task),
+        (part.weights, slope.weights, 0.0, weight_precision(shape, settings)),
+        (part.loading, slope.loading, 0.0, FIXED.loading),
+        (part.prevalence, slope.prevalence, prior.prevalence, FIXED.prevalence),
+        (part.leniency, slope.leniency, 0.0, settings.annotator * FIXED.leniency),
+        (part.rows, slope.rows, 0.0, settings.annotator),
+    )
+    penalty = 0.0
+    for value, gradient, centre, precision in pulls:
+        gradient -= precision * (value - centre)
+        penalty += 0.5 * float((precision * (value - centre) ** 2).sum())
+    for pseudo, row, gradient in (
+        (FIXED.people * prior.people, rows[-2], slope.people),
+        (FIXED.gold * prior.gold, rows[-1], slope.gold),
+    ):
+        gradient += pseudo - pseudo.sum(axis=1, keepdims=True) * row
+        penalty -= float((pseudo * np.log(row)).sum())
+    return penalty
+
+
+def weight_precision(shape: Shape, settings: Settings) -> Float64[Array, "columns"]:
+    """Prior precision of every evidence column's weights."""
+    precision = np.full(shape.columns, FIXED.feature)
+    precision[: shape.blocks * shape.classes] = settings.apart
+    precision[: min(shape.blocks, 1) * shape.classes] = FIXED.pooled
+    return precision
+
+
+def _weights(part: TaskParameters, prior: Prior, shape: Shape) -> Float64[Array, "latent columns"]:
+    if not prior.structured:
+        return part.weights
+    return _structured(part.weights, prior.over_latent, prior.over_classes, shape.blocks)
+
+
+def _structured(
+    weights: Float64[Array, "latent columns"],
+    left: Float64[Array, "latent latent"],
+    right: Float64[Array, "classes classes"],
+    blocks: int,
+) -> Float64[Array, "latent columns"]:
+    """left @ W with every block of class columns multiplied by right'."""
+    n_latent, width = len(weights), blocks * len(right)
+    out = left @ weights
+    out[:, :width] = (out[:, :width].reshape(n_latent, blocks, len(right)) @ right.T).reshape(n_latent, width)
+    return out
+
+
+def _row_logits(part: TaskParameters, prior: Prior) -> Float64[Array, "agents latent classes"]:
+    own = prior.over_latent @ part.rows @ prior.over_classes.T if prior.structured else part.rows
+    own = own + (part.leniency @ prior.over_classes.T)[:, None]
+    return np.concatenate([part.people + own, part.people[None], part.gold[None]])
+
+
+def _softmax(logits: Float64[Array, "rows classes"]) -> Float64[Array, "rows classes"]:
+    return np.exp(_log_softmax(logits))
+
+
+def _log_softmax(logits: Float64[Array, "... classes"]) -> Float64[Array, "... classes"]:
+    top = logits.max(axis=-1, keepdims=True)
+    return logits - top - np.log(np.exp(logits - top).sum(axis=-1, keepdims=True))

@@ -1,0 +1,130 @@
+"""One item of `hybrid`, online: a label replaces one factor of the product over tasks, at every quadrature point."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64
+
+from quorate.consensus.door import Answered, Said, Scores, class_code
+from quorate.consensus.estimator import Session
+from quorate.consensus.hybrid.belief import FactorBelief
+from quorate.consensus.hybrid.evidence import evidence_of
+from quorate.consensus.hybrid.objective import evidence_logits
+from quorate.consensus.posterior import Consensus, read, readout_of
+from quorate.data.encode import Coded, Labels, ModelOutput, no_output
+from quorate.errors import DataError
+from quorate.schema import Task
+
+if TYPE_CHECKING:
+    from quorate.consensus.hybrid.model import HybridModel
+
+Array = np.ndarray
+
+
+class HybridSession(Session):
+    """Keeps log sum_c theta_tcs exp(logit_tc) of every task and point: an update touches one task's S numbers."""
+
+    def __init__(
+        self, model: HybridModel, scores: Scores | None, features: Float64[Array, "features"] | None, item: str
+    ) -> None:
+        self._model, self._answered = model, Answered()
+        coded = _one_item(model, scores or {}, features, item)
+        evidence = evidence_of(coded, model.vocabulary.design)
+        off = model.vocabulary.off
+        self._item = item
+        self._logits = evidence_logits(evidence, model.tables.weights, 0, 1)[0]
+        self._active = np.array([[part.spoken[0] for part in evidence]], np.int8)
+        self._theta = [model.tables.theta[off[t] : off[t + 1]] for t in range(len(model.schema))]
+        self._columns = [slice(int(off[t]), int(off[t + 1])) for t in range(len(model.schema))]
+        self._log_total = np.array([self._log_factor(t) for t in range(len(model.schema))])
+        self._counts = [np.zeros((1, len(task.classes)), np.int32) for task in model.schema.tasks]
+        self._place = {name: a for a, name in enumerate(model.annotators)}
+        self._log_rows = [np.log(rows) for rows in model.tables.rows]
+
+    def update(self, task: str, annotator: str, label: str) -> None:
+        """Take in one label. Raises SchemaError for an unknown task or class, DataError for a second answer."""
+        schema = self._model.schema
+        code = class_code(schema.task(task), label)
+        t = schema.code_of[task]
+        self._answered.add(task, annotator)
+        row = self._model.vocabulary.index.local[t][self._place.get(annotator, -1)]
+        self._logits[self._columns[t]] += self._log_rows[t][row, :, code]
+        self._log_total[t] = self._log_factor(t)
+        self._active[0, t] = 1
+        self._counts[t][0, code] += 1
+
+    def probs(self, task: str) -> Float64[Array, "classes"]:
+        """P(target label | all so far)."""
+        t = self._model.schema.code_of[self._model.schema.task(task).name]
+        others = self._log_total.sum(axis=0) - self._log_total[t]
+        logits = self._logits[self._columns[t]]
+        latent = np.exp(logits - logits.max()) * (self._theta[t] @ np.exp(others - others.max()))
+        readout = readout_of(self._model.people[t], self._model.targets[t], self._counts[t])
+        return read((latent / latent.sum())[None], readout)[0]
+
+    def consensus(self) -> Consensus:
+        """The consensus for this one item, as a batch prediction would give it."""
+        model = self._model
+        belief = FactorBelief(model.tables.theta, model.vocabulary.off, self._logits[None].copy(), self._active.copy())
+        counts = tuple(count.copy() for count in self._counts)
+        seen: Bool[Array, "one tasks"] = self._active > 0
+        return Consensus(model.schema, (self._item,), counts, belief, model.people, model.targets, seen)
+
+    def _log_factor(self, t: int) -> Float64[Array, "points"]:
+        logits = self._logits[self._columns[t]]
+        top = logits.max()
+        return np.log(np.exp(logits - top) @ self._theta[t])
+
+
+def _one_item(model: HybridModel, scores: Scores, features: Float64[Array, "features"] | None, item: str) -> Coded:
+    schema, width = model.schema, len(model.vocabulary.design.feature_mean)
+    if features is not None and len(features) != width:
+        raise DataError(
+            f"{len(features)} features were given, the fit had {width}",
+            mend="give the same features in the same order as the fit data",
+        )
+    for name in scores:
+        schema.task(name)
+    known: Float32[Array, "one features"] = np.zeros((1, width), np.float32)
+    if features is not None:
+        known[0] = features
+    return Coded(
+        schema=schema,
+        items=(item,),
+        annotators=model.annotators,
+        models=model.models,
+        labels=Labels(
+            np.zeros(len(schema) + 1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int16), np.zeros(0, np.int64)
+        ),
+        outputs=tuple(_output(model, task, scores) for task in schema.tasks),
+        gold=np.full((1, len(schema)), -1, np.int16),
+        features=known,
+        features_known=np.array([features is not None]),
+    )
+
+
+def _output(model: HybridModel, task: Task, scores: Scores) -> ModelOutput:
+    output = no_output(1, len(model.models), len(task.classes))
+    place = {name: m for m, name in enumerate(model.models)}
+    for name, said in scores.get(task.name, {}).items():
+        if name in place:
+            _fill(output, place[name], task, said)
+    return output
+
+
+def _fill(output: ModelOutput, m: int, task: Task, said: Said) -> None:
+    if isinstance(said, str):
+        code = class_code(task, said)
+        output.kind[0, m], output.scores[0, m, code], output.answer[0, m] = 2, 1.0, code
+        return
+    for label, score in said.items():
+        output.scores[0, m, class_code(task, label)] = score
+    total = float(output.scores[0, m].sum())
+    if not abs(total - 1.0) <= 1e-3 or output.scores[0, m].min() < 0:  # noqa: PLR2004 - the data contract's tolerance
+        raise DataError(
+            f"scores of task {task.name!r} sum to {total:.4g} or are negative",
+            mend="give one score per class, none negative, that sum to 1",
+        )
+    output.kind[0, m], output.answer[0, m] = 1, int(output.scores[0, m].argmax())

@@ -1,0 +1,244 @@
+"""What the rows of a table must be to each other and to the schema."""
+
+from __future__ import annotations
+
+import difflib
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float64, Int16, Int32, Int64, UInt64
+
+from quorate.data.faults import Fault
+from quorate.data.kernels import cell_order, earlier_twin, look_up
+from quorate.data.names import shown
+from quorate.data.tables import Clean
+from quorate.errors import DataError, SchemaError
+from quorate.schema import Schema, Task
+
+Array = np.ndarray
+SUM_TOLERANCE = 1e-3
+MAX_CELLS = 2**28  # item-task pairs; beyond it the arrays of a data set would need more than some gigabytes
+
+
+class Answers(NamedTuple):
+    """Which task and which of its classes every row of a table speaks of; -1 where the schema does not know it."""
+
+    task: Int32[Array, "rows"]
+    label: Int16[Array, "rows"]
+
+
+def answers(schema: Schema, table: Clean) -> Answers:
+    """Tasks and labels of a table as codes of the schema."""
+    task, label = table.names["task"], table.names["label"]
+    task_of = np.array([schema.code_of.get(name, -1) for name in task.values.to_pylist()], np.int32)
+    place = {text: code for code, text in enumerate(label.values.to_pylist())}
+    class_of = np.full((len(schema) + 1, len(place)), -1, np.int16)  # the last row is for unknown tasks
+    for code, entry in enumerate(schema.tasks):
+        for class_code, name in enumerate(entry.classes):
+            if name in place:
+                class_of[code, place[name]] = class_code
+    return Answers(*look_up(task_of, class_of, task.codes, label.codes))
+
+
+def schema_faults(table: Clean, schema: Schema) -> list[Fault]:
+    """Tasks and classes that the schema does not have."""
+    if table.name == "items":
+        return []
+    answer = answers(schema, table)
+    known = ", ".join(shown(task.name) for task in schema.tasks[:12])
+    faults = [
+        Fault(
+            np.flatnonzero(answer.task < 0),
+            "task",
+            lambda place: f"{shown(table.names['task'].at(place))} is no task of the schema, which has {known}",
+            "correct the name, or add the task to the schema",
+            SchemaError,
+        ),
+        Fault(
+            np.flatnonzero((answer.task >= 0) & (answer.label < 0)),
+            "label",
+            lambda place: _unknown_class(table.names["label"].at(place), schema.tasks[answer.task[place]]),
+            "correct the label, or add the class to the schema",
+            SchemaError,
+        ),
+    ]
+    return [fault for fault in faults if len(fault.places)]
+
+
+def _unknown_class(label: str, task: Task) -> str:
+    near = difflib.get_close_matches(label.strip().casefold(), {name.casefold(): name for name in task.classes}, n=1)
+    meant = [name for name in task.classes if near and name.casefold() == near[0]]
+    guess = f"; {shown(meant[0])} is meant?" if meant else ""
+    classes = ", ".join(shown(name) for name in task.classes[:12]) + (", ..." if len(task.classes) > 12 else "")
+    return f"{shown(label)} is no class of task {shown(task.name)}, which has {classes}{guess}"
+
+
+class _Keys(NamedTuple):
+    """What may stand once only: an outer and an inner key, and who speaks."""
+
+    outer: Int32[Array, "rows"]
+    inner: Int32[Array, "rows"]
+    agent: Int32[Array, "rows"]
+    words: str
+
+
+def _keys(table: Clean, schema: Schema) -> _Keys:
+    codes = {column: names.codes for column, names in table.names.items()}
+    none = np.zeros(len(table), np.int32)
+    if table.name == "items":
+        return _Keys(codes["item"], none, none, "item")
+    answer = answers(schema, table)
+    match table.name:
+        case "labels":
+            return _Keys(codes["item"], answer.task, codes["annotator"], "item, task and annotator")
+        case "model_labels":
+            return _Keys(codes["item"], answer.task, codes["model"], "item, task and model")
+        case "gold":
+            return _Keys(codes["item"], answer.task, none, "item and task")
+        case _:
+            vector = groups(codes["item"], answer.task, codes["model"]).astype(np.int32)
+            return _Keys(vector, none, answer.label.astype(np.int32), "item, task, model and class")
+
+
+def repeat_faults(table: Clean, schema: Schema) -> list[Fault]:
+    """Rows that speak of what an earlier row has spoken of; the first one stays."""
+    if not len(table):
+        return []
+    outer, inner, agent, words = _keys(table, schema)
+    n_outer, n_inner, n_agents = (int(codes.max()) + 1 for codes in (outer, inner, agent))
+    check_size(n_outer, n_inner, table.source)
+    twin = earlier_twin(*cell_order(outer, inner, n_outer, n_inner), agent, n_agents)
+    places = np.flatnonzero(twin >= 0)
+    mend = f"keep one row per {words}"
+    return [Fault(places, None, lambda r: _repeat(table, r, int(twin[r])), mend)] if len(places) else []
+
+
+def _repeat(table: Clean, place: int, earlier: int) -> str:
+    name = {column: shown(names.at(place)) for column, names in table.names.items()}
+    row = int(table.row[earlier])
+    if table.name == "items":
+        return f"item {name['item']} is listed already in row {row}"
+    about = f"task {name['task']} of item {name['item']}"
+    match table.name:
+        case "labels":
+            return f"annotator {name['annotator']} has answered {about} already in row {row}"
+        case "model_labels":
+            return f"model {name['model']} has answered {about} already in row {row}"
+        case "scores":
+            return f"model {name['model']} has scored class {name['label']} for {about} already in row {row}"
+        case _:
+            return f"{about} has a gold label already in row {row}"
+
+
+def check_size(n_items: int, n_tasks: int, source: str) -> None:
+    """Raises DataError for more item-task pairs than a data set can hold in memory."""
+    if n_items * n_tasks > MAX_CELLS:
+        raise DataError(
+            f"{n_items:,} items times {n_tasks:,} tasks are more than {MAX_CELLS:,} pairs",
+            mend="split the data by items, or check that the item and task columns hold what their names say",
+            source=source,
+        )
+
+
+# ---- score vectors --------------------------------------------------------------------------------------------------
+
+
+def groups(*codes: Array) -> Int64[Array, "rows"]:
+    """One number per distinct combination of codes, from 0 without gaps."""
+    group = np.zeros(len(codes[0]), np.int64)
+    for column in codes:
+        group = group * (int(column.max(initial=0)) + 1) + column
+        group = np.unique(group, return_inverse=True)[1]
+    return group
+
+
+def whole_vectors(table: Clean, places: Int64[Array, "bad"]) -> dict[int, int]:
+    """These places and all that stand in one score vector with them, each with a bad place of its vector."""
+    keys = [table.names[column].codes for column in ("item", "task", "model")]
+    known = np.logical_and.reduce([codes >= 0 for codes in keys])
+    group = np.where(known, groups(*(codes + 1 for codes in keys)), -1)
+    cause = np.full(int(group.max(initial=-1)) + 2, -1, np.int64)  # the last entry is for rows without a vector
+    cause[group[places]] = places
+    cause[-1] = -1
+    cause_of_row = cause[group]
+    cause_of_row[places] = places
+    return {int(place): int(cause_of_row[place]) for place in np.flatnonzero(cause_of_row >= 0)}
+
+
+class _Vectors(NamedTuple):
+    """Score rows gathered into vectors, one per item, task and model."""
+
+    of_row: Int64[Array, "rows"]
+    first: Int64[Array, "vectors"]  # their first rows
+    total: Float64[Array, "vectors"]  # of their scores
+    classes: UInt64[Array, "vectors"]  # a fingerprint of which classes they score
+    source: Int64[Array, "vectors"]  # model and task, as one number
+
+
+def _vectors(table: Clean, schema: Schema) -> _Vectors:
+    answer, model = answers(schema, table), table.names["model"].codes
+    of_row = groups(table.names["item"].codes, answer.task, model)
+    first = np.unique(of_row, return_index=True)[1]
+    mark = np.random.default_rng(0).integers(0, 2**63, int(answer.label.max()) + 1, np.uint64)
+    classes = np.zeros(len(first), np.uint64)
+    np.add.at(classes, of_row, mark[answer.label])
+    total = np.bincount(of_row, table.rest["score"].to_numpy())
+    return _Vectors(of_row, first, total, classes, groups(answer.task, model)[first])
+
+
+def vector_faults(table: Clean, schema: Schema) -> list[Fault]:
+    """Score vectors that do not sum to 1, or that leave out a class which their model scores elsewhere.
+
+    A class that a model never scores for a task is not part of its vocabulary: its score is 0 everywhere.
+    """
+    if table.name != "scores" or not len(table):
+        return []
+    vectors = _vectors(table, schema)
+    usual = _usual(vectors)
+    ragged = vectors.classes != vectors.classes[usual]
+    wrong = ~ragged & ~(np.abs(vectors.total - 1) <= SUM_TOLERANCE + 1e-9)
+    faults = [
+        Fault(
+            vectors.first[ragged],
+            "label",
+            lambda r: _ragged(table, vectors, int(vectors.of_row[r]), int(usual[vectors.of_row[r]])),
+            "give one row per class, with score 0 where the model gives it nothing",
+        ),
+        Fault(
+            vectors.first[wrong],
+            "score",
+            lambda r: f"the scores of {_whose(table, r)} sum to {vectors.total[vectors.of_row[r]]:.6g}, not to 1",
+            "divide the scores of each item, task and model by their sum, and check that no class is left out",
+        ),
+    ]
+    return [fault for fault in faults if len(fault.places)]
+
+
+def _usual(vectors: _Vectors) -> Int64[Array, "vectors"]:
+    """For every vector a vector of the same model and task that scores the classes most of them score."""
+    _, example, count = np.unique(
+        np.stack([vectors.source.astype(np.uint64), vectors.classes], axis=1),
+        axis=0,
+        return_index=True,
+        return_counts=True,
+    )
+    best = np.lexsort((-example, count))  # by count; of equals the one seen first
+    usual = np.empty(int(vectors.source.max()) + 1, np.int64)
+    usual[vectors.source[example[best]]] = example[best]
+    return usual[vectors.source]
+
+
+def _whose(table: Clean, place: int) -> str:
+    name = {column: shown(names.at(place)) for column, names in table.names.items()}
+    return f"model {name['model']} for task {name['task']} of item {name['item']}"
+
+
+def _ragged(table: Clean, vectors: _Vectors, vector: int, usual: int) -> str:
+    here, there = (
+        {table.names["label"].at(int(r)) for r in np.flatnonzero(vectors.of_row == v)} for v in (vector, usual)
+    )
+    missing, extra = sorted(there - here), sorted(here - there)
+    what = f"leave out class {shown(missing[0])}, which" if missing else f"have class {shown(extra[0])}, which"
+    has = "is in" if missing else "is in none of"
+    row = int(table.row[vectors.first[usual]])
+    return f"the scores of {_whose(table, int(vectors.first[vector]))} {what} {has} most of its vectors (see row {row})"

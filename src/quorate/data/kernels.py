@@ -1,0 +1,80 @@
+"""Counting sorts over codes: one pass to count, one to place; linear in the rows."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Int16, Int32, Int64
+from numba import njit
+
+Array = np.ndarray
+
+
+@njit(cache=True)
+def first_seen(codes: Int32[Array, "rows"], n_values: int) -> tuple[Int32[Array, "values"], Int32[Array, "seen"]]:
+    """Of every value its rank by first appearance (-1: never), and the values in that order."""
+    rank = np.full(n_values, -1, np.int32)
+    order = np.empty(n_values, np.int32)
+    seen = 0
+    for code in codes:
+        if code >= 0 and rank[code] < 0:
+            rank[code] = seen
+            order[seen] = code
+            seen += 1
+    return rank, order[:seen]
+
+
+@njit(cache=True)
+def cell_order(
+    outer: Int32[Array, "rows"], inner: Int32[Array, "rows"], n_outer: int, n_inner: int
+) -> tuple[Int64[Array, "cells_plus_1"], Int64[Array, "rows"]]:
+    """Where each cell (outer * n_inner + inner) starts, and the rows by cell, inside a cell in row order."""
+    start = np.zeros(n_outer * n_inner + 1, np.int64)
+    for r in range(len(outer)):
+        start[np.int64(outer[r]) * n_inner + inner[r] + 1] += 1
+    for cell in range(n_outer * n_inner):
+        start[cell + 1] += start[cell]
+    rows = np.empty(len(outer), np.int64)
+    for r in range(len(outer)):
+        cell = np.int64(outer[r]) * n_inner + inner[r]
+        rows[start[cell]] = r
+        start[cell] += 1
+    for cell in range(n_outer * n_inner, 0, -1):  # each start has moved to its end: move it back
+        start[cell] = start[cell - 1]
+    start[0] = 0
+    return start, rows
+
+
+@njit(cache=True)
+def earlier_twin(
+    start: Int64[Array, "cells_plus_1"], rows: Int64[Array, "rows"], agent: Int32[Array, "rows"], n_agents: int
+) -> Int64[Array, "rows"]:
+    """Of every row the first earlier row of the same cell and agent, or -1."""
+    twin = np.full(len(rows), -1, np.int64)
+    cell_of = np.full(n_agents, -1, np.int64)
+    row_of = np.empty(n_agents, np.int64)
+    for cell in range(len(start) - 1):
+        for place in range(start[cell], start[cell + 1]):
+            r = rows[place]
+            a = agent[r]
+            if cell_of[a] == cell:
+                twin[r] = row_of[a]
+            else:
+                cell_of[a] = cell
+                row_of[a] = r
+    return twin
+
+
+@njit(cache=True)
+def look_up(
+    task_of: Int32[Array, "task_values"],
+    class_of: Int16[Array, "tasks_plus_1 label_values"],
+    task: Int32[Array, "rows"],
+    label: Int32[Array, "rows"],
+) -> tuple[Int32[Array, "rows"], Int16[Array, "rows"]]:
+    """Task and class of every row from the codes of its names; the last row of `class_of` is for unknown tasks."""
+    tasks = np.empty(len(task), np.int32)
+    classes = np.empty(len(task), np.int16)
+    for r in range(len(task)):
+        tasks[r] = task_of[task[r]]
+        classes[r] = class_of[tasks[r], label[r]]
+    return tasks, classes

@@ -1,0 +1,1 @@
+"""How estimators are judged, and estimators side by side."""

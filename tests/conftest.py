@@ -1,0 +1,23 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+DATA = Path(os.environ.get("QUORATE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def recorded() -> Callable[[str], Path]:
+    """The folder of a recorded labeling; the test is skipped where the recordings are absent."""
+
+    def folder(name: str) -> Path:
+        if not (DATA / name).is_dir():
+            pytest.skip(f"recorded labeling {name!r} is not on this machine (set QUORATE_DATA)")
+        return DATA / name
+
+    return folder
