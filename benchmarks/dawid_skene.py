@@ -85,7 +85,7 @@ def in_own_process(name: str, folder: str) -> dict[str, float]:
 
 def _child(name: str, folder: str) -> dict[str, float]:
     command = [sys.executable, __file__, "--measure", name, folder]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603  our own command line
     return json.loads(done.stdout.splitlines()[-1])
 
 

@@ -32,6 +32,7 @@ PUBLISHED = {  # research note: accuracy and log loss with 0 and with 5 labels, 
     "paper": (0.777, 0.526, 0.950, 0.135, 0.894, 0.924),
     "coupled": (0.828, 0.426, 0.962, 0.102, 0.925, 0.946),
 }
+COLUMNS = ("accuracy, 0", "log loss, 0", "accuracy, all", "log loss, all", "AUC minimum", "AUC per task")
 ESTIMATORS: dict[str, Estimator] = {
     "majority": Majority("people"),
     "majority-all": Majority("all"),
@@ -57,6 +58,7 @@ def run(name: str, n_items: int, seed: int, n_points: int) -> dict[str, Figures]
     teach, judge = whole.select(np.arange(n_items // 2)), whole.select(np.arange(n_items // 2, n_items))
     truth = Truth(judge.truth, ("latent",) * judge.truth.shape[1])
     print(f"\n{name} world: fit on {len(teach.truth)} items, replay {len(judge.truth)}, seed {seed}")
+    print(" " * 14 + "".join(f"{key:>18}" for key in COLUMNS))
     found: dict[str, Figures] = {}
     for estimator, option in ESTIMATORS.items():
         began = time.perf_counter()
@@ -68,8 +70,8 @@ def run(name: str, n_items: int, seed: int, n_points: int) -> dict[str, Figures]
     n_steps = len(posterior[0])
     found["limit"] = figures(stacked([judged([task[j] for task in posterior], truth) for j in range(n_steps)]), judge)
     show("the limit", found["limit"], f"true parameters, {n_points} points")
-    print(f"{'published':14}" + "".join(f"{value:22.3f}" for value in PUBLISHED[name]) + "   the limit, research note")
-    print(f"{'way covered':14}" + "".join(f"{share:22.0%}" for share in covered(found)) + "   tasks apart to the limit")
+    print(f"{'published':14}" + "".join(f"{value:18.3f}" for value in PUBLISHED[name]) + "   the limit, research note")
+    print(f"{'way covered':14}" + "".join(f"{share:18.0%}" for share in covered(found)) + "   tasks apart to the limit")
     return found
 
 
@@ -95,7 +97,7 @@ def covered(found: dict[str, Figures]) -> list[float]:
 
 
 def show(name: str, row: Figures, note: str) -> None:
-    cells = "".join(f"{key:>12} {value:.3f}±{se:.3f}"[-22:].rjust(22) for key, (value, se) in row.items())
+    cells = "".join(f"{value:.4f} ±{se:.4f}".rjust(18) for value, se in row.values())
     print(f"{name:14}{cells}   {note}", flush=True)
 
 

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import re
+from collections import Counter
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from quorate.errors import SchemaError
 
+UNFIT = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")  # control characters, halves of surrogate pairs
 MAX_CLASSES = 1_000  # above this a column was mistaken for an answer (an id, a free text)
+
+
+class Option(NamedTuple):
+    """Where a yes/no task comes from: a choose-all-that-apply question, and one of its classes."""
+
+    question: str
+    label: str
 
 
 @dataclass(frozen=True)
@@ -19,6 +29,7 @@ class Task:
     name: str
     classes: tuple[str, ...]
     ordered: bool = False
+    option_of: Option | None = field(default=None, repr=False)  # so that answers to all options can be joined again
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -50,8 +61,7 @@ class Schema:
     tasks: tuple[Task, ...]
 
     def __post_init__(self) -> None:
-        names = [task.name for task in self.tasks]
-        repeated = sorted({name for name in names if names.count(name) > 1})
+        repeated = [name for name, times in Counter(task.name for task in self.tasks).items() if times > 1]
         if repeated:
             raise SchemaError(f"task {repeated[0]!r} is listed twice", mend="list every task once")
 
@@ -72,10 +82,7 @@ class Schema:
 
     def to_json(self) -> str:
         """As `schema.json` holds it."""
-        tasks = [
-            {"name": task.name, "classes": list(task.classes), "ordered": task.ordered} for task in self.tasks
-        ]
-        return json.dumps({"tasks": tasks}, indent=2, ensure_ascii=False) + "\n"
+        return json.dumps({"tasks": [_entry(task) for task in self.tasks]}, indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str, *, source: str = "schema.json") -> Schema:
@@ -93,10 +100,18 @@ class Schema:
             ) from None
 
 
+def _entry(task: Task) -> dict[str, Any]:
+    entry = {"name": task.name, "classes": list(task.classes), "ordered": task.ordered}
+    return entry | ({"option_of": task.option_of._asdict()} if task.option_of else {})
+
+
 def _task(entry: Any) -> Task:
     name, classes, ordered = entry["name"], entry["classes"], entry.get("ordered", False)
     if not isinstance(name, str) or not isinstance(ordered, bool) or not isinstance(classes, list):
         raise TypeError("name must be text, classes a list, ordered true or false")
-    if not all(isinstance(label, str) for label in classes):
-        raise TypeError(f"classes of task {name!r} must be texts")
-    return Task(name, tuple(classes), ordered)
+    if not all(isinstance(text, str) and text.strip() and not UNFIT.search(text) for text in [name, *classes]):
+        raise TypeError(f"name and classes of task {name!r} must be texts, not empty, without control characters")
+    option = entry.get("option_of")
+    if option is not None and not all(isinstance(option[key], str) for key in Option._fields):
+        raise TypeError(f"option_of of task {name!r} must name question and label")
+    return Task(name, tuple(classes), ordered, Option(option["question"], option["label"]) if option else None)

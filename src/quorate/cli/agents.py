@@ -8,7 +8,7 @@ import typer
 
 from quorate.cli.arguments import AsJson, Bad, Estimator, Folder, ModelFile, OnBad
 from quorate.cli.source import loaded_or_fitted, opened, size
-from quorate.cli.terminal import console, print_json, table
+from quorate.cli.terminal import console, notes, print_json, table, without_repeats
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from quorate.consensus.agents import Agents
     from quorate.consensus.reliability import AgentFigure
 
-HEADINGS = ("task", "agent", "kind", "answers", "right (95 %)", "blind", "")
+HEADINGS = ("task", "kind", "agent", "answers", "right", "95% interval", "blind", "")
 
 
 def agents(
@@ -24,7 +24,7 @@ def agents(
     model: ModelFile = None,
     estimator: Estimator = "hybrid",
     on_bad: Bad = OnBad.RAISE,
-    most: Annotated[int, typer.Option(min=1, help="Agents of one kind shown per task; --json has them all.")] = 12,
+    most: Annotated[int, typer.Option(min=1, help="Agents of one kind shown per task; --json has them all.")] = 6,
     *,
     as_json: AsJson = False,
 ) -> None:
@@ -51,15 +51,16 @@ def show(screen: Console, found: Agents, most: int) -> None:
             group.sort(key=lambda figure: (not figure.flags, figure.accuracy is None, figure.accuracy))
             rows += [_row(figure) for figure in group[:most]]
             left_out += max(0, len(group) - most)
-    screen.print(table(HEADINGS, rows, text_columns=3))
+    screen.print(table(HEADINGS, without_repeats(rows, 2), text_columns=3))
     if left_out:
         screen.print(f"\n{left_out} more agents are left out; --most or --json shows them")
     screen.print()
-    for sentence in found.sentences():
-        screen.print(f"- {sentence}", markup=False)
+    screen.print(notes(found.sentences()))
 
 
 def _row(figure: AgentFigure) -> tuple[str, ...]:
-    right = "-" if figure.accuracy is None else f"{figure.accuracy:.0%} ({figure.low:.0%} to {figure.high:.0%})"
+    right = "-" if figure.accuracy is None else f"{figure.accuracy:.0%}"
+    interval = "-" if figure.low is None else f"{figure.low:.0%} to {figure.high:.0%}"
     blind = "-" if figure.chance is None else f"{figure.chance:.0%}"
-    return (figure.task, figure.agent, figure.kind, f"{figure.n:,}", right, blind, ", ".join(figure.flags))
+    who = (figure.task, figure.kind, figure.agent)
+    return (*who, f"{figure.n:,}", right, interval, blind, ", ".join(figure.flags))

@@ -8,14 +8,17 @@ import typer
 
 from quorate.cli.arguments import AsJson, Bad, Folder, OnBad
 from quorate.cli.source import opened, size
-from quorate.cli.terminal import console, progress, table
+from quorate.cli.terminal import console, figure, legend, progress, table, without_repeats
 
 if TYPE_CHECKING:
     from quorate.measure.agreement import AgreementReport, Figure, Measure
 
-READING = """\
-alpha is Krippendorff's (ordinal on ordered tasks), AC1 is Gwet's, kappa is Fleiss'; each 1 for full agreement and 0
-for chance. "than people": how much more often a model agrees with a person than two people agree with each other."""
+READING = (
+    ("alpha", "Krippendorff's; on ordered tasks its ordinal form"),
+    ("AC1", "Gwet's"),
+    ("kappa", "Fleiss'; of a model: with people. All are 1 for full agreement, 0 for what chance alone gives"),
+    ("than people", "how much more often a model agrees with a person than two people with each other"),
+)
 
 
 def agreement(
@@ -43,12 +46,13 @@ def agreement(
     rows = [row for row in rows if row]
     if rows:
         screen.print()
-        screen.print(table(_MODELS, rows, text_columns=2))
-    screen.print(f"\n{READING}", style="dim", markup=False)
+        screen.print(table(_MODELS, without_repeats(rows, 1), text_columns=2))
+    screen.print()
+    screen.print(legend(READING, style="dim"))
 
 
-_PEOPLE = ("task", "items", "agree", "alpha (95 %)", "reads as", "AC1", "kappa")
-_MODELS = ("task", "model", "items", "agrees with people", "kappa", "than people")
+_PEOPLE = ("task", "items", "agree", "alpha, 95%", "reads as", "AC1", "kappa")
+_MODELS = ("task", "model", "items", "agrees", "kappa", "than people")
 
 
 def _people_row(found: AgreementReport, task: str, *, ordered: bool) -> tuple[str, ...]:
@@ -74,12 +78,12 @@ def _figure(found: AgreementReport, measure: Measure, task: str, first: str = "p
     return next((figure for figure in found.figures if figure[:4] == wanted), None)
 
 
-def _short(figure: Figure | None) -> str:
-    return "-" if figure is None or figure.estimate is None else f"{figure.estimate:.2f}"
+def _short(of: Figure | None) -> str:
+    return figure(of and of.estimate)
 
 
-def _interval(figure: Figure | None, *, signed: bool = False) -> str:
-    if figure is None or figure.estimate is None or figure.low is None or figure.high is None:
+def _interval(of: Figure | None, *, signed: bool = False) -> str:
+    if of is None or of.estimate is None or of.low is None or of.high is None:
         return "-"
-    form = "+.2f" if signed else ".2f"
-    return f"{figure.estimate:{form}} ({figure.low:{form}} to {figure.high:{form}})"
+    value, low, high = (figure(part, "+.2f" if signed else ".2f") for part in of[4:7])
+    return f"{value} ({low} to {high})"

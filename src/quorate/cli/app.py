@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -46,15 +47,17 @@ def quorate(
     """
 
 
-for name, function in {
-    "demo": demo,
-    "predict": predict,
-    "fit": fit,
-    "agents": agents,
-    "agreement": agreement,
-    "compare": compare,
-    "simulate": simulate,
-    "import": import_file,
-    "export": export_folder,
-}.items():
-    app.command(name)(verb(function))
+START, JUDGE, DATA = "Consensus", "Judgement", "Data"
+VERBS: dict[str, tuple[str, Callable[..., None]]] = {
+    "demo": (START, demo),
+    "predict": (START, predict),
+    "fit": (START, fit),
+    "agents": (JUDGE, agents),
+    "agreement": (JUDGE, agreement),
+    "compare": (JUDGE, compare),
+    "import": (DATA, import_file),
+    "export": (DATA, export_folder),
+    "simulate": (DATA, simulate),
+}
+for name, (panel, function) in VERBS.items():
+    app.command(name, rich_help_panel=panel)(verb(function))

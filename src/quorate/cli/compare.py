@@ -8,19 +8,20 @@ import typer
 
 from quorate.cli.arguments import AsJson, Bad, Folder, OnBad
 from quorate.cli.source import opened, size
-from quorate.cli.terminal import console, count, print_json, progress, table
+from quorate.cli.terminal import console, count, figure, legend, notes, print_json, progress, table
 
 if TYPE_CHECKING:
     from quorate.evaluate.compare import Comparison, Result
     from quorate.measure.efficiency import Estimate
 
-HEADINGS = ("estimator", "hidden label", "from models", "0 labels", "2 labels", "all", "AUC", "AUC, items", "fit")
-READING = """\
-hidden label  log loss (nats, with standard error) of a person's label hidden from the
-              estimator, given all other labels; from models: given the models alone
-0, 2, all     share of right answers after so many labels per item and task
-AUC           area of accuracy over the share of labels saved, stopping each task by
-              itself; items: stopping all tasks of an item at once"""
+HEADINGS = ("estimator", "hidden label", "from models", "0", "2", "all", "AUC", "whole", "fit")
+READING = (
+    ("hidden label", "log loss, in nats, of a person's label that was hidden, given all other labels; lower is better"),
+    ("from models", "the same, given what the models say alone"),
+    ("0, 2, all", "share of right answers after so many labels per item and task"),
+    ("AUC", "area of accuracy over the share of labels saved, every task stopping by itself; higher is better"),
+    ("whole", "the same, all tasks of an item stopping at once"),
+)
 
 
 def compare(
@@ -47,11 +48,11 @@ def compare(
     screen.print(f"{size(data.encode()).line()}; judged on {count(found.n_items)} items")
     screen.print()
     show(found)
-    screen.print(f"\n{READING}", style="dim", markup=False)
-    for name, why in found.failed.items():
-        screen.print(f"- {name} could not work on this data: {why}", markup=False)
-    for note in found.notes:
-        screen.print(f"- {note}", markup=False)
+    screen.print()
+    screen.print(legend(READING, style="dim"))
+    failed = [f"{name} could not work on this data: {why}" for name, why in found.failed.items()]
+    if failed or found.notes:
+        screen.print(notes([*failed, *found.notes]))
 
 
 def show(found: Comparison) -> None:
@@ -71,8 +72,8 @@ def _row(result: Result) -> tuple[str, ...]:
 
 
 def _figure(estimate: Estimate | None) -> str:
-    return "-" if estimate is None else f"{estimate.value:.3f}".replace("0.", ".", 1)
+    return figure(estimate and estimate.value, ".3f")
 
 
 def _with_error(estimate: Estimate) -> str:
-    return _figure(estimate) if estimate.se is None else f"{estimate.value:.3f} ±{estimate.se:.3f}".replace("0.", ".")
+    return _figure(estimate) + ("" if estimate.se is None else f" ±{figure(estimate.se, '.3f')}")

@@ -9,7 +9,7 @@ import typer
 
 from quorate.cli.arguments import AsJson, Bad, Estimator, Folder, OnBad
 from quorate.cli.source import Size, fitted, opened, size
-from quorate.cli.terminal import console, print_json
+from quorate.cli.terminal import console, notes, print_json
 
 if TYPE_CHECKING:
     from quorate.consensus.estimator import Model
@@ -51,10 +51,9 @@ def learned(model: Model) -> dict[str, Any]:
 def _show(model: Model, counts: Size, out: Path) -> None:
     screen = console()
     screen.print(counts.line())
-    screen.print(f"[bold]{model.name}[/bold]: {fit_line(model)}")
-    for sentence in model.fit.notes:
-        screen.print(f"  {sentence}", markup=False)
-    screen.print(f"model written to {out}; use it with: quorate predict FOLDER --model {out}", markup=False)
+    screen.print(f"[bold]{model.name}[/bold] {fit_line(model)}")
+    screen.print(notes(model.fit.notes))
+    screen.print(f"\nmodel written to {out}; use it with: quorate predict FOLDER --model {out}", markup=False)
 
 
 def fit_line(model: Model) -> str:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from quorate.cli.arguments import AsJson, Bad, Estimator, Folder, ModelFile, OnBad
-from quorate.cli.files import write_table, writer
 from quorate.cli.fit import fit_line, learned
 from quorate.cli.source import loaded_or_fitted, opened, size
-from quorate.cli.terminal import bar, console, count, percent, print_json, table
+from quorate.cli.terminal import bar, console, count, notes, percent, print_json, table
 from quorate.errors import SettingError
 
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from quorate.consensus.posterior import Consensus
 
 DEFAULT_OUT = Path("consensus.parquet")
+ENDINGS = (".parquet", ".csv", ".jsonl")
 
 
 def predict(
@@ -37,8 +37,9 @@ def predict(
 ) -> None:
     """Write the consensus on a folder: for every item and task a label and its probability."""
     from quorate.cli.summary import in_words, summarised
+    from quorate.data.write import write_table
 
-    writer(out)  # a wrong name is told before the work, not after it
+    _check_name(out)
     data = opened(folder, on_bad)
     used = loaded_or_fitted(data, model, estimator)
     consensus = aimed(used.predict(data), target)
@@ -50,10 +51,15 @@ def predict(
     screen = console()
     screen.print(counts.line())
     screen.print(f"[bold]{used.name}[/bold] {fit_line(used)}. It predicts {in_words(consensus)}.")
-    for sentence in dict.fromkeys((*used.fit.notes, *consensus.notes)):
-        screen.print(f"- {sentence}", markup=False)
+    screen.print(notes(list(dict.fromkeys((*used.fit.notes, *consensus.notes)))))
     show(screen, told)
     screen.print(f"\nconsensus written to {out}", markup=False)
+
+
+def _check_name(out: Path) -> None:
+    """A wrong name is told before the work, not after it."""
+    if out.suffix.lower() not in ENDINGS:
+        raise SettingError(f"cannot write {out.name!r}: the name must end in {', '.join(ENDINGS)}")
 
 
 def aimed(consensus: Consensus, target: str | None) -> Consensus:
@@ -85,16 +91,18 @@ def show(screen: Console, told: Summary) -> None:
             name,
             count(task.answers),
             f"{task.labels_per_item:.1f}",
-            percent(task.expected_accuracy),
+            "-" if task.expected_accuracy is None else percent(task.expected_accuracy),
             percent(task.sure / task.answers) if task.answers else "-",
             count(task.answers - task.sure),
         )
         for name, task in told.tasks.items()
     ]
-    headings = ("task", "answers", "labels each", "expected right", "sure (>= .9)", "not yet sure")
+    headings = ("task", "answers", "labels each", "expected right", "sure (.9)", "not yet sure")
     screen.print()
     screen.print(table(headings, rows))
-    screen.print()
+    screen.print("\nHow sure the answers are\n")
+    seen = [step.answers > 0 for step in told.histogram]
+    first = seen.index(True) if any(seen) else 0
     most = max((step.answers for step in told.histogram), default=0) or 1
-    for step in told.histogram:
+    for step in told.histogram[first:]:
         screen.print(f"  {step.low:4.2f} to {step.high:4.2f}  {count(step.answers):>9}  {bar(step.answers / most)}")

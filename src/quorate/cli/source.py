@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from quorate.cli.arguments import OnBad
-from quorate.cli.terminal import plural, progress
+from quorate.cli.terminal import plural, progress, tell
 
 if TYPE_CHECKING:
     from quorate.consensus.estimator import Model
@@ -51,7 +51,16 @@ def opened(folder: Path, on_bad: OnBad = OnBad.RAISE) -> Dataset:
     """The data of a folder; rows set aside are told on stderr."""
     from quorate.data.dataset import Dataset
 
-    return Dataset.read(folder, on_bad=on_bad.value)
+    data = Dataset.read(folder, on_bad=on_bad.value)
+    tell_set_aside(data, folder)
+    return data
+
+
+def tell_set_aside(data: Dataset, folder: Path) -> None:
+    """Say on stderr how many rows were set aside, and where they are."""
+    if len(data.quarantined):
+        n_bad = plural(len(data.quarantined), "bad row")
+        tell(f"quorate: {n_bad} set aside in {folder / 'quarantine'}, with the reason for each")
 
 
 def fitted(data: Dataset, estimator: str) -> Model:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ParamSpec
 
@@ -64,7 +64,7 @@ def print_json(value: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def progress(title: str) -> Iterator[Progress]:
+def progress(title: str) -> Generator[Progress]:
     """A bar on stderr while the block runs: call it with the share done and what is done now. Silent off a terminal."""
     screen = console(stderr=True)
     if not screen.is_terminal:
@@ -79,17 +79,54 @@ def progress(title: str) -> Iterator[Progress]:
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, text_columns: int = 1) -> Table:
-    """A quiet table: the first columns are text, the others figures."""
+    """A quiet table: the first columns are text and may fold, the others are figures and may not."""
     from rich import box
     from rich.table import Table
 
-    result = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
+    result = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
     for place, heading in enumerate(headings):
-        is_text = place < text_columns
-        result.add_column(heading, justify="left" if is_text else "right", overflow="fold" if is_text else "ellipsis")
+        if place < text_columns:
+            result.add_column(heading, overflow="fold")
+        else:
+            result.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
-        result.add_row(*row)
+        result.add_row(*(escape(cell) for cell in row))
     return result
+
+
+def notes(sentences: Sequence[str]) -> Table:
+    """Sentences, each with a dash before it."""
+    return legend([("-", sentence) for sentence in sentences])
+
+
+def legend(entries: Sequence[tuple[str, str]], *, style: str = "") -> Table:
+    """Words and what they mean."""
+    from rich.table import Table
+
+    result = Table.grid(padding=(0, 1, 0, 0))
+    result.add_column(no_wrap=True, style=style)
+    result.add_column(style=style)
+    for word, meaning in entries:
+        result.add_row(escape(word), escape(meaning))
+    return result
+
+
+def escape(text: str) -> str:
+    """Text whose brackets are no markup."""
+    from rich.markup import escape as escaped
+
+    return escaped(text)
+
+
+def without_repeats(rows: Sequence[tuple[str, ...]], columns: int) -> list[tuple[str, ...]]:
+    """The same rows, with the first columns left empty where they are as in the row before."""
+    before: list[tuple[str, ...]] = [(), *rows[:-1]]
+    return [
+        tuple(
+            "" if place < columns and row[: place + 1] == last[: place + 1] else cell for place, cell in enumerate(row)
+        )
+        for row, last in zip(rows, before, strict=True)
+    ]
 
 
 def bar(share: float, width: int = BAR_WIDTH) -> str:
@@ -108,5 +145,10 @@ def plural(n: int, noun: str, plural_noun: str = "") -> str:
 
 
 def percent(share: float) -> str:
-    """A share as a percentage with one decimal."""
-    return f"{100 * share:.1f} %"
+    """A share as a percentage with one decimal: 12.3%."""
+    return f"{share:.1%}"
+
+
+def figure(value: float | None, form: str = ".2f") -> str:
+    """A figure below one without its leading zero: .64, -.01; a dash where it is unknown."""
+    return "-" if value is None else f"{value:{form}}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:{form}}"

@@ -13,12 +13,13 @@ from typing import Any
 
 import pyarrow as pa
 
+from quorate.consensus.dawid_skene import DawidSkene
 from quorate.consensus.door import coded_of
 from quorate.consensus.estimator import Model
 from quorate.consensus.findings import sentences
 from quorate.consensus.reliability import AgentFigure, Confusion, Flag, Judged, judged_models, judged_people
 from quorate.consensus.shared_errors import SharedErrors, shared_errors
-from quorate.consensus.witness import witnesses
+from quorate.consensus.witness import Witness, without_models, witnesses
 from quorate.data.dataset import Dataset
 from quorate.data.encode import Coded
 from quorate.errors import SettingError
@@ -32,6 +33,7 @@ class Agents:
     judged: tuple[Judged, ...] = field(repr=False)
     shared: SharedErrors
     level: float
+    notes: tuple[str, ...] = ()  # what the reader should know of how they were judged
 
     @property
     def agents(self) -> tuple[AgentFigure, ...]:
@@ -57,7 +59,7 @@ class Agents:
 
     def sentences(self) -> tuple[str, ...]:
         """What stands out, in plain words."""
-        return sentences(self.agents, self.shared)
+        return (*sentences(self.agents, self.shared), *self.notes)
 
     def table(self) -> pa.Table:
         """One row per agent and task; unknown figures are null."""
@@ -124,17 +126,35 @@ def agents_report(model: Model, data: Dataset | Coded, *, level: float = 0.95) -
 
     The data may be what the model was fitted on: each label is judged by the posterior without it. (The model's
     parameters have seen it; among many labels one moves them little.) Raises SettingError for a level outside (0, 1).
+
+    >>> from quorate.consensus.registry import estimator
+    >>> people = {"ann": "yynnyynnyynn", "bo": "yynnyynnyyny", "cy": "yynnyynynynn"}
+    >>> rows = [(f"i{i}", name, label) for name, said in people.items() for i, label in enumerate(said)]
+    >>> labels = [{"item": i, "task": "fair", "annotator": a, "label": label} for i, a, label in rows]
+    >>> data = Dataset(labels=pa.Table.from_pylist(labels))
+    >>> report = agents_report(estimator("dawid-skene").fit(data), data)
+    >>> sorted(report.agents, key=lambda figure: -figure.accuracy)[0].agent
+    'ann'
     """
     normal_quantile(level)  # checks the level
     coded = coded_of(data)
     coded = coded.aligned(model.schema, coded.annotators, coded.models)
-    of = witnesses(model, coded)
+    of, notes = _witnesses(model, coded)
     judged = [
         one
         for task, witness in enumerate(of)
         for one in (*judged_people(coded, task, witness, level), *judged_models(coded, task, witness, level))
     ]
-    return Agents(tuple(judged), shared_errors(coded, of, level), level)
+    return Agents(tuple(judged), shared_errors(coded, of, level), level, notes)
+
+
+def _witnesses(model: Model, coded: Coded) -> tuple[list[Witness], tuple[str, ...]]:
+    """Vote shares are no posterior: five votes of six are far surer than 5/6, and their doubt would pass as blur."""
+    if all(rows.population is not None for rows in model.predict(coded).people):
+        return witnesses(model, coded), ()
+    people = without_models(coded)
+    note = f"{model.name!r} has vote shares, no posterior of the truth: Dawid-Skene on people's labels judged."
+    return witnesses(DawidSkene().fit(people), people), (note,)
 
 
 def _confusion_json(of: Confusion) -> dict[str, Any]:

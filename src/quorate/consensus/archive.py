@@ -85,6 +85,17 @@ def load(path: str | os.PathLike[str]) -> Model:
     """Read a model that `save` wrote.
 
     Raises ArchiveError, which says what is wrong with the file and what to do, for anything else.
+
+    >>> import pyarrow as pa
+    >>> from tempfile import TemporaryDirectory
+    >>> from quorate.consensus.registry import estimator
+    >>> from quorate.data.dataset import Dataset
+    >>> labels = pa.Table.from_pylist([{"item": "i1", "task": "fair", "annotator": "ann", "label": "yes"}])
+    >>> model = estimator("majority").fit(Dataset(labels=labels))
+    >>> with TemporaryDirectory() as folder:
+    ...     save(model, f"{folder}/model.quorate")
+    ...     load(f"{folder}/model.quorate").annotators
+    ('ann',)
     """
     source = Path(path)
     members = _members(source)

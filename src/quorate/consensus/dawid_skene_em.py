@@ -18,7 +18,7 @@ Array = np.ndarray
 Prior = Literal["hierarchical", "diagonal", "flat"]
 PEOPLE, MODELS, GOLD = 0, 1, 2  # groups of agents
 
-PRIOR_PASSES = 10  # passes in which the groups' pseudo-counts are learned; more moved no recorded data set
+PRIOR_PASSES = 10  # that learn pseudo-counts; 20 move hidden-label log loss by at most .01 on recorded sets
 PRIOR_STEPS = 3  # fixed-point steps per such pass
 PRIOR_WEIGHT = 1.0  # of the start against the agents of a group: rate of a Gamma hyperprior whose mode is the start
 GOLD_COUNTS = 10.0  # on the diagonal of the gold row: classes keep their names unless many gold labels object
@@ -66,7 +66,7 @@ class Parameters(NamedTuple):
 
 
 class Learned(NamedTuple):
-    """How the fit of one task ended. The last counts are those that the final parameters maximise."""
+    """How the fit of one task ended. Its parameters are those that maximise these counts plus pseudo-counts."""
 
     expected: Expected
     pseudo: Pseudo

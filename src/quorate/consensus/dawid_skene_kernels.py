@@ -17,7 +17,7 @@ Prior = tuple[float, ...] | Float64[Array, "classes"]
 
 U = np.uint64
 RESCALE = np.uint64(16)  # answers after which a product is scaled back: 16 factors above 1e-18 cannot underflow
-SMALL = 1e-150  # a running product of normalisers below this is turned into a log
+SMALL = 1e-150  # normalisers and their running product become logs below it: two of them cannot underflow
 
 
 @njit(cache=True)
@@ -173,7 +173,11 @@ def em_pass(
         for k in range(len(prior)):
             q[k] = prior[k]
         log_likelihood += _multiply(code, table, prior, first, last, q)
-        product *= _normalise(prior, q)
+        total = _normalise(prior, q)
+        if total < SMALL:
+            log_likelihood += np.log(total)
+        else:
+            product *= total
         if product < SMALL:
             log_likelihood += np.log(product)
             product = 1.0

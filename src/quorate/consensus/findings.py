@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from quorate.consensus.reliability import AgentFigure, Kind
-from quorate.consensus.shared_errors import TOGETHER, SharedErrors
+from quorate.consensus.shared_errors import TOGETHER, PairFigure, SharedErrors
 from quorate.measure.intervals import Interval
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+LEAST_COMMON_ERRORS = 5  # of two people, before anybody is asked about them
 MOST_NAMED = 5  # of a kind of finding; the others are counted
 
 
@@ -43,9 +44,9 @@ def _worth(shared: SharedErrors) -> list[str]:
 def _families(shared: SharedErrors) -> list[str]:
     found: list[str] = []
     for family in shared.families:
-        what = f", variants of {family.variants_of}" if family.variants_of else ""
+        what = f", variants of {family.variants_of!r}," if family.variants_of else ""
         found.append(
-            f"{_listed(family.members)}{what}, err together: their errors correlate with {family.correlation:.2f}."
+            f"{_listed(family.members)}{what} err together: their errors correlate with {family.correlation:.2f}."
         )
     return found
 
@@ -80,13 +81,17 @@ def _below_chance(agents: Sequence[AgentFigure]) -> list[str]:
 
 def _people_together(shared: SharedErrors) -> list[str]:
     """Pairs whose whole interval lies above the correlation of a family, the most correlated first."""
-    pairs = [pair for pair in shared.pairs if pair.kind == "annotator" and (pair.low or 0.0) > TOGETHER]
+    pairs = [pair for pair in shared.pairs if pair.kind == "annotator" and _clearly_together(pair)]
     pairs.sort(key=lambda pair: -(pair.correlation or 0.0))
     return [
         f"Annotators {pair.first!r} and {pair.second!r} err together on {pair.task!r} "
         f"(correlation {pair.correlation:.2f}, {pair.low:.2f} to {pair.high:.2f}): ask whether they work independently."
         for pair in pairs
     ]
+
+
+def _clearly_together(pair: PairFigure) -> bool:
+    return (pair.low or 0.0) > TOGETHER and pair.n * (pair.both_wrong or 0.0) >= LEAST_COMMON_ERRORS
 
 
 def _too_few(agents: Sequence[AgentFigure]) -> list[str]:

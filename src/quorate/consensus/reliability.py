@@ -19,7 +19,7 @@ Kind = Literal["annotator", "model"]
 Flag = Literal["constant", "worse than chance", "too few labels to tell"]
 
 FEW = 10.0  # answers with a certain truth; with fewer, an accuracy says next to nothing
-LEAST = 0.5  # with less, there is no accuracy to speak of
+LEAST = 3.0  # with less, there is no accuracy to speak of
 SURPRISE = 1e-3  # P(the same answer every time by an honest agent), below which an agent is called constant
 
 UNJUDGED = "no person and no gold has spoken on its items"

@@ -15,11 +15,13 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from quorate.consensus.estimator import Model
+from quorate.consensus.panel import panel_readout
 from quorate.consensus.posterior import Consensus
 from quorate.data.encode import Coded, ModelOutput
 
 Array = np.ndarray
 
+MANY = 51  # people of the panel whose majority is the truth, where there is no gold
 FLOOR = 1e-9  # a probability below it is taken as this, so that one confident label cannot divide by zero
 
 
@@ -88,7 +90,11 @@ def with_gold(probs: Float64[Array, "rows classes"], gold: Int64[Array, "rows"])
 
 
 def _table(consensus: Consensus, task: int) -> Float64[Array, "latent classes"]:
-    rows = consensus.people[task]
-    if consensus.targets[task].kind == "gold" and rows.gold is not None:
+    """P(true class | latent class)."""
+    rows, kind = consensus.people[task], consensus.targets[task].kind
+    if kind == "gold" and rows.gold is not None:
         return rows.gold
+    if kind == "panel" and rows.population is not None:
+        nobody = np.zeros((1, rows.population.shape[1]), np.int32)
+        return panel_readout(rows.population, nobody, MANY)[0][0]
     return rows.named

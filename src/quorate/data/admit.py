@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from quorate.data.checks import repeat_faults, schema_faults, vector_faults, whole_vectors
+from quorate.data.checks import Cells, cells_of, repeat_faults, schema_faults, vector_faults, whole_vectors
 from quorate.data.faults import BadRow, Fault, OnBad, as_record, error_of, first_faults
 from quorate.data.infer import given_answers, infer_schema, spelling_faults
 from quorate.data.tables import TABLES, Clean, Raw, TableName, clean
@@ -21,6 +21,7 @@ class Admitted(NamedTuple):
     tables: dict[TableName, Clean]
     schema: Schema
     bad: list[BadRow]
+    cells: Cells | None = None  # of the labels, to spare a second sort
 
 
 def admit(raws: Sequence[Raw], schema: Schema | None, on_bad: OnBad) -> Admitted:
@@ -35,10 +36,16 @@ def admit(raws: Sequence[Raw], schema: Schema | None, on_bad: OnBad) -> Admitted
         for raw in raws:
             tables[raw.name] = _settle(raw, tables[raw.name], spelling_faults(tables[raw.name], given), on_bad, bad)
         schema = infer_schema(tables.values())
+    cells: dict[TableName, Cells] = {}
     for raw in raws:
-        for check in (schema_faults, repeat_faults, vector_faults):
-            tables[raw.name] = _settle(raw, tables[raw.name], check(tables[raw.name], schema), on_bad, bad)
-    return Admitted(tables, schema, sorted(bad, key=lambda row: (TABLES.index(row.table), row.row)))
+        known = _settle(raw, tables[raw.name], schema_faults(tables[raw.name], schema), on_bad, bad)
+        cells[raw.name] = cells_of(known, schema)
+        once = _settle(raw, known, repeat_faults(known, cells[raw.name]), on_bad, bad)
+        tables[raw.name] = _settle(raw, once, vector_faults(once, schema), on_bad, bad)
+        if tables[raw.name] is not known:
+            del cells[raw.name]
+    bad.sort(key=lambda row: (TABLES.index(row.table), row.row))
+    return Admitted(tables, schema, bad, cells.get("labels"))
 
 
 def _given(tables: Mapping[TableName, Clean]) -> dict[str, set[str]]:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Float64, Int16, Int32, Int64
 
-from quorate.data.checks import answers, check_size
+from quorate.data.checks import Cells, answers, check_size
 from quorate.data.encode import Coded, Labels, ModelOutput, no_output
 from quorate.data.features import Features, read_features
 from quorate.data.kernels import cell_order, first_seen
@@ -29,8 +29,11 @@ class Vocabulary(NamedTuple):
     codes: dict[TableName, Int32[Array, "rows"]]
 
 
-def encode_tables(schema: Schema, tables: Tables) -> Coded:
-    """Clean tables as codes; every check lies behind. Raises DataError where the arrays would not fit in memory."""
+def encode_tables(schema: Schema, tables: Tables, cells: Cells | None = None) -> Coded:
+    """Clean tables as codes; every check lies behind. cells: of the labels, where they were sorted before.
+
+    Raises DataError where the arrays would not fit in memory.
+    """
     items = vocabulary(tables, "item")
     annotators = vocabulary(tables, "annotator", by_name=True)
     models = vocabulary(tables, "model", by_name=True)
@@ -41,7 +44,7 @@ def encode_tables(schema: Schema, tables: Tables) -> Coded:
         items=items.names,
         annotators=annotators.names,
         models=models.names,
-        labels=_labels(schema, tables, items, annotators),
+        labels=_labels(schema, tables, items, annotators, cells),
         outputs=_outputs(schema, tables, items, models),
         gold=_gold(schema, tables, items),
         features=features.values,
@@ -56,8 +59,10 @@ def encode_tables(schema: Schema, tables: Tables) -> Coded:
 def vocabulary(tables: Tables, column: str, *, by_name: bool = False) -> Vocabulary:
     """The names of a column over all tables, by first appearance (tables in the order of TABLES) or sorted."""
     held: list[TableName] = [name for name in TABLES if name in tables and column in tables[name].names]
-    columns = {name: tables[name].names[column] for name in held}
-    ranks = {name: first_seen(names.codes, len(names.values)) for name, names in columns.items()}
+    columns: dict[TableName, Names] = {name: tables[name].names[column] for name in held}
+    ranks: dict[TableName, tuple[Array, Array]] = {
+        name: first_seen(names.codes, len(names.values)) for name, names in columns.items()
+    }
     seen = [columns[name].values.take(pa.array(order)) for name, (_, order) in ranks.items()]
     place, texts = _union(seen)
     if by_name:
@@ -93,14 +98,17 @@ def _recoded(
 # ---- people ---------------------------------------------------------------------------------------------------------
 
 
-def _labels(schema: Schema, tables: Tables, items: Vocabulary, annotators: Vocabulary) -> Labels:
+def _labels(schema: Schema, tables: Tables, items: Vocabulary, annotators: Vocabulary, cells: Cells | None) -> Labels:
     n_items, n_tasks = len(items.names), len(schema)
     if "labels" not in tables:
         empty = np.zeros(n_items * n_tasks + 1, np.int64)
         return Labels(empty, np.zeros(0, np.int32), np.zeros(0, np.int16), np.zeros(0, np.int64))
     answer, item = answers(schema, tables["labels"]), items.codes["labels"]
     arrival = arrival_order(tables["labels"])
-    if arrival is None:
+    if arrival is None and cells and item is tables["labels"].names["item"].codes:
+        silent = np.full(n_items * n_tasks + 1 - len(cells.start), len(item), np.int64)  # items of other tables
+        start, row = np.concatenate([cells.start, silent]), cells.row
+    elif arrival is None:
         start, row = cell_order(item, answer.task, n_items, n_tasks)
     else:
         start, place = cell_order(item[arrival], answer.task[arrival], n_items, n_tasks)
@@ -182,10 +190,11 @@ def _gold(schema: Schema, tables: Tables, items: Vocabulary) -> Int16[Array, "it
 
 def _features(tables: Tables, items: Vocabulary) -> Features:
     """Features of all items; unknown for an item that the items table does not list."""
-    found = read_features(tables["items"].rest if "items" in tables else {})
+    if "items" not in tables:
+        return Features((), np.zeros((len(items.names), 0), np.float32), np.zeros(len(items.names), bool))
+    found = read_features(tables["items"].rest, len(tables["items"]))
     values = np.zeros((len(items.names), len(found.names)), np.float32)
     known = np.zeros(len(items.names), bool)
-    if "items" in tables:
-        values[items.codes["items"]] = found.values
-        known[items.codes["items"]] = found.known
+    values[items.codes["items"]] = found.values
+    known[items.codes["items"]] = found.known
     return Features(found.names, values, known)

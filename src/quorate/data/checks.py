@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64, Int16, Int32, Int64, UInt64
 
 from quorate.data.faults import Fault
-from quorate.data.kernels import cell_order, earlier_twin, look_up
+from quorate.data.kernels import cell_order, look_up, repeated
 from quorate.data.names import shown
 from quorate.data.tables import Clean
 from quorate.errors import DataError, SchemaError
@@ -68,49 +68,55 @@ def schema_faults(table: Clean, schema: Schema) -> list[Fault]:
 def _unknown_class(label: str, task: Task) -> str:
     near = difflib.get_close_matches(label.strip().casefold(), {name.casefold(): name for name in task.classes}, n=1)
     meant = [name for name in task.classes if near and name.casefold() == near[0]]
-    guess = f"; {shown(meant[0])} is meant?" if meant else ""
+    guess = f" (is {shown(meant[0])} meant?)" if meant else ""
     classes = ", ".join(shown(name) for name in task.classes[:12]) + (", ..." if len(task.classes) > 12 else "")
     return f"{shown(label)} is no class of task {shown(task.name)}, which has {classes}{guess}"
 
 
-class _Keys(NamedTuple):
-    """What may stand once only: an outer and an inner key, and who speaks."""
+class Cells(NamedTuple):
+    """Rows sorted by what they speak of, in row order where that is the same."""
 
-    outer: Int32[Array, "rows"]
-    inner: Int32[Array, "rows"]
-    agent: Int32[Array, "rows"]
-    words: str
+    start: Int64[Array, "cells_plus_1"]
+    row: Int64[Array, "rows"]
 
 
-def _keys(table: Clean, schema: Schema) -> _Keys:
-    codes = {column: names.codes for column, names in table.names.items()}
-    none = np.zeros(len(table), np.int32)
+def cells_of(table: Clean, schema: Schema) -> Cells:
+    """Rows by item and task (items: by item; scores: by item, task and model). Raises DataError for too many cells."""
+    item = table.names["item"]
     if table.name == "items":
-        return _Keys(codes["item"], none, none, "item")
-    answer = answers(schema, table)
-    match table.name:
-        case "labels":
-            return _Keys(codes["item"], answer.task, codes["annotator"], "item, task and annotator")
-        case "model_labels":
-            return _Keys(codes["item"], answer.task, codes["model"], "item, task and model")
-        case "gold":
-            return _Keys(codes["item"], answer.task, none, "item and task")
-        case _:
-            vector = groups(codes["item"], answer.task, codes["model"]).astype(np.int32)
-            return _Keys(vector, none, answer.label.astype(np.int32), "item, task, model and class")
-
-
-def repeat_faults(table: Clean, schema: Schema) -> list[Fault]:
-    """Rows that speak of what an earlier row has spoken of; the first one stays."""
-    if not len(table):
-        return []
-    outer, inner, agent, words = _keys(table, schema)
-    n_outer, n_inner, n_agents = (int(codes.max()) + 1 for codes in (outer, inner, agent))
+        outer, inner, n_outer, n_inner = item.codes, np.zeros(len(table), np.int32), len(item.values), 1
+    elif table.name == "scores":
+        vector = groups(item.codes, table.names["task"].codes, table.names["model"].codes)
+        outer, inner = vector.astype(np.int32), np.zeros(len(table), np.int32)
+        n_outer, n_inner = int(vector.max(initial=-1)) + 1, 1
+    else:
+        outer, inner, n_outer, n_inner = item.codes, answers(schema, table).task, len(item.values), len(schema)
     check_size(n_outer, n_inner, table.source)
-    twin = earlier_twin(*cell_order(outer, inner, n_outer, n_inner), agent, n_agents)
-    places = np.flatnonzero(twin >= 0)
-    mend = f"keep one row per {words}"
-    return [Fault(places, None, lambda r: _repeat(table, r, int(twin[r])), mend)] if len(places) else []
+    return Cells(*cell_order(outer, inner, n_outer, n_inner))
+
+
+SPEAKER = {"labels": "annotator", "scores": "label", "model_labels": "model"}  # who may speak once in a cell
+KEYS = {
+    "labels": "item, task and annotator",
+    "scores": "item, task, model and label",
+    "model_labels": "item, task and model",
+    "gold": "item and task",
+    "items": "item",
+}
+
+
+def repeat_faults(table: Clean, cells: Cells) -> list[Fault]:
+    """Rows that speak of what an earlier row has spoken of; the first one stays."""
+    speaker = SPEAKER.get(table.name)
+    names = table.names[speaker] if speaker else None
+    agent = names.codes if names else np.zeros(len(table), np.int32)
+    row, first = repeated(cells.start, cells.row, agent, len(names.values) if names else 1)
+    if not len(row):
+        return []
+    earlier = dict(zip(row.tolist(), first.tolist(), strict=True))
+    column = speaker or ("task" if table.name == "gold" else "item")
+    mend = f"keep one row per {KEYS[table.name]}"
+    return [Fault(np.sort(row), column, lambda place: _repeat(table, place, earlier[place]), mend)]
 
 
 def _repeat(table: Clean, place: int, earlier: int) -> str:
@@ -238,7 +244,10 @@ def _ragged(table: Clean, vectors: _Vectors, vector: int, usual: int) -> str:
         {table.names["label"].at(int(r)) for r in np.flatnonzero(vectors.of_row == v)} for v in (vector, usual)
     )
     missing, extra = sorted(there - here), sorted(here - there)
-    what = f"leave out class {shown(missing[0])}, which" if missing else f"have class {shown(extra[0])}, which"
-    has = "is in" if missing else "is in none of"
     row = int(table.row[vectors.first[usual]])
-    return f"the scores of {_whose(table, int(vectors.first[vector]))} {what} {has} most of its vectors (see row {row})"
+    whose = _whose(table, int(vectors.first[vector]))
+    if missing:
+        return (
+            f"the scores of {whose} leave out class {shown(missing[0])}, which most of its vectors have (see row {row})"
+        )
+    return f"the scores of {whose} have class {shown(extra[0])}, which most of its vectors leave out (see row {row})"

@@ -49,6 +49,16 @@ def is_blank(value: Any) -> bool:
     return is_missing(value) or (isinstance(value, str | bytes) and not value.strip())
 
 
+def cell(column: Column, place: int) -> Any:
+    """One value, for people to read."""
+    found = column[place]
+    try:
+        return found.as_py() if isinstance(found, pa.Scalar) else found
+    except (ValueError, OverflowError):  # text that is no UTF-8; a time beyond the year 9999
+        held = found.as_buffer() if hasattr(found, "as_buffer") else None
+        return bytes(held).decode("utf-8", "backslashreplace") if held else repr(found)
+
+
 def native(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """The storage of an extension type; other columns as they are."""
     if not isinstance(column.type, pa.BaseExtensionType):
@@ -178,7 +188,7 @@ def _spelled_times(column: pa.ChunkedArray) -> Times:
 def _times(values: list[Any]) -> Times:
     stamps = [_microseconds(value) for value in values]
     unreadable = np.array(
-        [stamp is None and not _blank(value) for stamp, value in zip(stamps, values, strict=True)], bool
+        [stamp is None and not is_blank(value) for stamp, value in zip(stamps, values, strict=True)], bool
     )
     return Times(pa.chunked_array([pa.array(stamps, pa.int64()).cast(TIME)]), unreadable)
 

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
+from quorate.data.columns import Column
 from quorate.data.frames import raw_table
 from quorate.data.lines import UTF8_MEND, Line, decoded
 from quorate.data.tables import Raw, TableName, Unread
@@ -28,7 +29,7 @@ def read_csv(name: TableName, source: str, data: bytes) -> Raw:
         quick = _read_quickly(data, delimiter)
         if quick is None:
             return _read_carefully(name, source, data, delimiter)
-    return raw_table(name, source, list(zip(quick.column_names, quick.columns, strict=True)))
+    return raw_table(name, source, quick)
 
 
 def _delimiter(data: bytes) -> str:
@@ -47,11 +48,11 @@ def _long_cells() -> Generator[None]:
         csv.field_size_limit(before)
 
 
-def _read_quickly(data: bytes, delimiter: str) -> pa.Table | None:
+def _read_quickly(data: bytes, delimiter: str) -> list[tuple[str, Column]] | None:
     """By Arrow, where nothing is wrong with the text; else None. Arrow would accept a quote that is never closed."""
     n_rows = _sound_rows(data, delimiter) if b'"' in data else None
-    header = next(_records(data.splitlines(keepends=True)[:1], delimiter))[1]
-    if n_rows == -1 or isinstance(header, str):
+    line, header = next(_records(data.splitlines(keepends=True)[:1], delimiter))
+    if n_rows == -1 or isinstance(header, str) or line.problem:
         return None
     as_text = pa_csv.ConvertOptions(
         column_types=dict.fromkeys(header, pa.string()),
@@ -64,7 +65,8 @@ def _read_quickly(data: bytes, delimiter: str) -> pa.Table | None:
         table = pa_csv.read_csv(pa.py_buffer(data), parse_options=parse, convert_options=as_text)
     except (pa.ArrowException, ValueError):
         return None
-    return table if n_rows in {None, table.num_rows} else None
+    columns: list[Column] = table.columns
+    return list(zip(header, columns, strict=True)) if n_rows in {None, table.num_rows} else None
 
 
 def _sound_rows(data: bytes, delimiter: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -19,7 +19,7 @@ from quorate.data.faults import OnBad, quarantine_table
 from quorate.data.folder import read_folder, write_folder
 from quorate.data.frames import read_frame
 from quorate.data.names import name_text
-from quorate.data.tables import TABLES, Clean, TableName
+from quorate.data.tables import TABLES, Clean, Raw, TableName
 from quorate.data.write import FileFormat
 from quorate.errors import DataError, SettingError
 from quorate.schema import Schema
@@ -53,15 +53,16 @@ class Dataset:
         on_bad: OnBad = "raise",
     ) -> None:
         frames = zip(TABLES, (labels, scores, model_labels, gold, items), strict=True)
-        given = [(name, frame) for name, frame in frames if frame is not None]
-        if not given:
+        raws = [read_frame(name, frame) for name, frame in frames if frame is not None]
+        if not raws:
             raise DataError("a data set needs a table", mend=f"give at least one of {', '.join(TABLES)}")
-        self._become(admit([read_frame(name, frame) for name, frame in given], schema, on_bad))
+        self._become(admit(raws, schema, on_bad))
 
     def _become(self, admitted: Admitted) -> None:
         self._tables: dict[TableName, Clean] = {name: table for name, table in admitted.tables.items() if len(table)}
         self._schema = admitted.schema
         self._quarantined = quarantine_table(admitted.bad)
+        self._cells = admitted.cells
 
     @classmethod
     def _of(cls, admitted: Admitted) -> Dataset:
@@ -72,6 +73,11 @@ class Dataset:
     def _with(self, tables: dict[TableName, Clean]) -> Dataset:
         """Rows of this data set, which need no checks again."""
         return Dataset._of(Admitted(tables, self._schema, []))
+
+    @classmethod
+    def from_raw(cls, raws: Sequence[Raw], schema: Schema | None = None, on_bad: OnBad = "raise") -> Dataset:
+        """For importers: tables as they were read, so that errors name rows and columns of the source."""
+        return cls._of(admit(raws, schema, on_bad))
 
     @classmethod
     def read(cls, folder: str | PathLike[str], on_bad: OnBad = "raise") -> Dataset:
@@ -140,7 +146,7 @@ class Dataset:
 
     @cached_property
     def _coded(self) -> Coded:
-        return encode_tables(self._schema, self._tables)
+        return encode_tables(self._schema, self._tables, self._cells)
 
     # ---- parts of it ------------------------------------------------------------------------------------------
 

@@ -72,12 +72,10 @@ class Coded:
 
     def counts(self, task_code: int) -> Int32[Array, "items classes"]:
         """How many people gave each class of this task to each item."""
+        from quorate.data.kernels import count_classes
+
         n_classes = len(self.schema.tasks[task_code].classes)
-        item, task = np.divmod(self.cell_of_label(), self.n_tasks)
-        chosen = task == task_code
-        place = item[chosen] * n_classes + self.labels.code[chosen]
-        counts = np.bincount(place, minlength=self.n_items * n_classes)
-        return counts.reshape(self.n_items, n_classes).astype(np.int32)
+        return count_classes(self.labels.start, self.labels.code, task_code, self.n_tasks, n_classes)
 
     def keep_labels(self, mask: Bool[Array, "labels"]) -> Coded:
         """The same items with only the chosen labels of people (mask over `labels`, in its order)."""

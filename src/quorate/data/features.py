@@ -60,12 +60,10 @@ def _clean_vectors(column: Column) -> Cleaned:
     usual = int(np.bincount(width[known]).argmax()) if known.any() else 0
     finite = _all_finite(vectors, known, width)
     mend = "give every embedding as a list of numbers, all of the same length"
-    other = known & (width != usual)
+    other = np.flatnonzero(known & (width != usual))
     faults = [
         _fault(unreadable, "embedding", "the embedding is not a list of numbers", mend),
-        Fault(
-            np.flatnonzero(other), "embedding", lambda r: f"the embedding has {width[r]} numbers, others {usual}", mend
-        ),
+        Fault(other, "embedding", lambda r: f"the embedding has length {width[r]}, others have {usual}", mend),
         _fault(known & ~finite, "embedding", "the embedding holds a missing or infinite number", mend),
     ]
     return Cleaned(vectors, [fault for fault in faults if len(fault.places)])
@@ -75,7 +73,7 @@ def _vectors(column: Column) -> tuple[pa.ChunkedArray, Bool[Array, "rows"]]:
     """As lists of float32; null where missing or unreadable."""
     if isinstance(column, pa.ChunkedArray):
         found = plain(column)
-        if pa.types.is_nested(found.type):
+        if pa.types.is_nested(found.type) and "list_view" not in str(found.type):  # Arrow 26 casts views wrongly
             try:
                 return found.cast(VECTOR), np.zeros(len(found), bool)
             except pa.ArrowException:
@@ -119,10 +117,9 @@ class Features(NamedTuple):
     known: Bool[Array, "rows"]  # False where any of them is unknown
 
 
-def read_features(columns: Mapping[str, pa.ChunkedArray]) -> Features:
-    """All feature columns of a clean table, side by side; width 0 if there are none."""
+def read_features(columns: Mapping[str, pa.ChunkedArray], n_rows: int) -> Features:
+    """All feature columns among those of a clean table, side by side; width 0 if there are none."""
     blocks = [_block(name, columns[name]) for name in feature_columns(list(columns))]
-    n_rows = len(next(iter(columns.values()))) if columns else 0
     known = np.logical_and.reduce([np.full(n_rows, bool(blocks)), *(block.known for block in blocks)])
     values = np.concatenate([np.zeros((n_rows, 0), np.float32), *(block.values for block in blocks)], axis=1)
     values[~known] = 0

@@ -9,7 +9,7 @@ import narwhals as nw
 import numpy as np
 import pyarrow as pa
 
-from quorate.data.columns import Column
+from quorate.data.columns import Column, is_bytes
 from quorate.data.tables import Raw, TableName
 from quorate.errors import FormatError
 
@@ -42,9 +42,11 @@ def raw_table(name: TableName, source: str, columns: Sequence[tuple[str, Column]
 def column_of(values: list[Any]) -> Column:
     """Python values as an Arrow column; as they are where they are of many types."""
     try:
-        return pa.chunked_array([pa.array(values)])
+        column = pa.chunked_array([pa.array(values)])
     except CONVERSION_ERRORS:
         return values
+    mixed = is_bytes(column.type) and any(isinstance(value, str) for value in values)  # Arrow makes bytes of both
+    return values if mixed else column
 
 
 def _arrow_columns(table: pa.Table | pa.RecordBatch, source: str) -> list[tuple[str, Column]]:
@@ -70,5 +72,7 @@ def _column(series: Any) -> Column:
     try:
         column = series.to_arrow()
     except CONVERSION_ERRORS:
+        return column_of(series.to_list())
+    if is_bytes(column.type):
         return column_of(series.to_list())
     return column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column])

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
-from jaxtyping import Bool
 
 from quorate.data.faults import Fault
-from quorate.data.kernels import first_seen
-from quorate.data.names import Names, shown
+from quorate.data.kernels import first_seen, pairs_seen
+from quorate.data.names import shown
 from quorate.data.naming import natural_key, plain_spelling
 from quorate.data.tables import Clean
 from quorate.errors import SchemaError
@@ -40,20 +39,13 @@ def given_answers(table: Clean) -> dict[str, set[str]]:
     if table.name == "items" or not len(table):
         return {}
     tasks, labels = table.names["task"], table.names["label"]
-    used = np.unique(tasks.codes)
+    used = first_seen(tasks.codes, len(tasks.values))[1]
     _refuse_many(table, "task", len(used), MAX_TASKS, "distinct tasks")
-    n_labels = int(first_seen(labels.codes, len(labels.values))[0].max()) + 1
+    n_labels = len(first_seen(labels.codes, len(labels.values))[1])
     _refuse_many(table, "label", n_labels, MAX_CLASSES * len(used), "distinct classes")
     texts: list[str] = labels.values.to_pylist()
-    pairs = _pairs(tasks, labels)
+    pairs = pairs_seen(tasks.codes, labels.codes, len(tasks.values), len(labels.values))
     return {tasks.values[int(task)].as_py(): {texts[i] for i in np.flatnonzero(pairs[task])} for task in used}
-
-
-def _pairs(tasks: Names, labels: Names) -> Bool[Array, "task_values label_values"]:
-    """Which label was given for which task."""
-    pairs = np.zeros((len(tasks.values), len(labels.values)), bool)
-    pairs[tasks.codes, labels.codes] = True
-    return pairs
 
 
 def _refuse_many(table: Clean, column: str, found: int, most: int, things: str) -> None:

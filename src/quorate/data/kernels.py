@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Int16, Int32, Int64
+from jaxtyping import Bool, Int16, Int32, Int64
 from numba import njit
 
 Array = np.ndarray
@@ -45,23 +45,40 @@ def cell_order(
 
 
 @njit(cache=True)
-def earlier_twin(
+def repeated(
     start: Int64[Array, "cells_plus_1"], rows: Int64[Array, "rows"], agent: Int32[Array, "rows"], n_agents: int
-) -> Int64[Array, "rows"]:
-    """Of every row the first earlier row of the same cell and agent, or -1."""
-    twin = np.full(len(rows), -1, np.int64)
+) -> tuple[Int64[Array, "repeats"], Int64[Array, "repeats"]]:
+    """Rows whose agent stands in the same cell before, and the first row where it does."""
     cell_of = np.full(n_agents, -1, np.int64)
     row_of = np.empty(n_agents, np.int64)
+    found = np.empty(0, np.int64)  # grows only where it must: as a rule there are no repeats
+    first = np.empty(0, np.int64)
+    n_found = 0
     for cell in range(len(start) - 1):
         for place in range(start[cell], start[cell + 1]):
-            r = rows[place]
-            a = agent[r]
-            if cell_of[a] == cell:
-                twin[r] = row_of[a]
-            else:
+            a = agent[rows[place]]
+            if cell_of[a] != cell:
                 cell_of[a] = cell
-                row_of[a] = r
-    return twin
+                row_of[a] = rows[place]
+                continue
+            if n_found == len(found):
+                found = np.append(found, np.empty(n_found + 1024, np.int64))
+                first = np.append(first, np.empty(n_found + 1024, np.int64))
+            found[n_found] = rows[place]
+            first[n_found] = row_of[a]
+            n_found += 1
+    return found[:n_found], first[:n_found]
+
+
+@njit(cache=True)
+def pairs_seen(
+    one: Int32[Array, "rows"], other: Int32[Array, "rows"], n_one: int, n_other: int
+) -> Bool[Array, "one_values other_values"]:
+    """Which pairs of codes stand in one row."""
+    seen = np.zeros((n_one, n_other), np.bool_)
+    for r in range(len(one)):
+        seen[one[r], other[r]] = True
+    return seen
 
 
 @njit(cache=True)
@@ -78,3 +95,16 @@ def look_up(
         tasks[r] = task_of[task[r]]
         classes[r] = class_of[tasks[r], label[r]]
     return tasks, classes
+
+
+@njit(cache=True)
+def count_classes(
+    start: Int64[Array, "cells_plus_1"], label: Int16[Array, "labels"], task: int, n_tasks: int, n_classes: int
+) -> Int32[Array, "items classes"]:
+    """How many labels of this task every item has in every class."""
+    counts = np.zeros(((len(start) - 1) // n_tasks, n_classes), np.int32)
+    for item in range(len(counts)):
+        cell = item * n_tasks + task
+        for j in range(start[cell], start[cell + 1]):
+            counts[item, label[j]] += 1
+    return counts

@@ -23,6 +23,7 @@ Array = np.ndarray
 MAX_CHARS = 1_000  # above this, content was mistaken for a name
 EXACT_BELOW = 2**53  # from here on a float no longer tells neighbouring whole numbers apart
 CHUNK_ROWS = 2**19  # of 1,000 characters of four bytes each: the 2 GiB that one Arrow string chunk holds
+MANY_DIGITS = "a number of many digits"
 SHOWN_CHARS = 60  # of a value in a message
 MANY_ROWS, MANY_VALUES = 2**20, 2**12  # from here on our own lookup outruns Arrow's
 
@@ -48,6 +49,7 @@ FLAWS = (
     ),
 )
 FINE, LONG, CONTROL, NOT_UTF8, INFINITE, BLURRED, BYTES, NESTED = range(len(FLAWS))
+NO_TEXT = (BYTES, NESTED)  # such values stand among the names as messages show them
 
 
 class Names(NamedTuple):
@@ -258,7 +260,7 @@ def _encodable(value: str) -> NameText:
     try:
         value.encode()
     except UnicodeEncodeError:  # half of a surrogate pair, as JSON can spell it
-        return NameText(shown(value), NOT_UTF8)
+        return NameText(value.encode("utf-8", "backslashreplace").decode(), NOT_UTF8)
     return NameText(value, FINE)
 
 
@@ -268,14 +270,17 @@ def _float_text(value: float) -> NameText:
 
 
 def _digits(value: int | Decimal) -> NameText:
-    """Whole numbers without a point; beyond a thousand digits it is no name (and Python refuses to spell it)."""
-    if abs(Decimal(value).adjusted()) > MAX_CHARS if not isinstance(value, int) else value.bit_length() > 3 * MAX_CHARS:
-        return NameText("a number of many digits", LONG)
-    whole = isinstance(value, int) or value == value.to_integral_value()
-    return NameText(str(int(value)) if whole else str(value), FINE)
+    """Whole numbers without a point; beyond a thousand digits it is no name (and Python would refuse to spell it)."""
+    if isinstance(value, int):
+        return NameText(str(value), FINE) if value.bit_length() < 3 * MAX_CHARS else NameText(MANY_DIGITS, LONG)
+    if not value.is_finite():
+        return NameText(str(value), INFINITE)
+    if abs(value.adjusted()) > MAX_CHARS:
+        return NameText(MANY_DIGITS, LONG)
+    return NameText(str(int(value)) if value == value.to_integral_value() else str(value), FINE)
 
 
 def shown(value: object) -> str:
-    """A value for a message: short, on one line, printable everywhere."""
-    text = ascii(value)
+    """A value for a message: short, on one line, without control characters."""
+    text = repr(value)
     return text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]}..."

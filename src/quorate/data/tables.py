@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -10,10 +11,11 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Int64
 
-from quorate.data.columns import Column, optional, read_numbers, read_times
+from quorate.data.columns import Column, cell, is_missing, optional, read_numbers, read_times
 from quorate.data.faults import Fault
 from quorate.data.features import clean_feature, feature_columns
-from quorate.data.names import FINE, FLAWS, Names, Reading, read_names, shown
+from quorate.data.lines import first_line
+from quorate.data.names import FINE, FLAWS, NO_TEXT, Names, Reading, read_names, shown
 from quorate.errors import FormatError
 
 Array = np.ndarray
@@ -57,15 +59,7 @@ class Raw(NamedTuple):
 
     def record(self, place: int) -> dict[str, Any]:
         """What one row held."""
-        return {name: _cell(column[place]) for name, column in self.columns.items()}
-
-
-def _cell(cell: Any) -> Any:
-    try:
-        return cell.as_py() if isinstance(cell, pa.Scalar) else cell
-    except (ValueError, OverflowError):  # text that is no UTF-8; a time beyond the year 9999
-        held = cell.as_buffer() if hasattr(cell, "as_buffer") else None
-        return bytes(held).decode("utf-8", "backslashreplace") if held else repr(cell)
+        return {name: cell(column, place) for name, column in self.columns.items()}
 
 
 @dataclass(frozen=True)
@@ -109,15 +103,20 @@ def clean(raw: Raw) -> Cleaned:
     _check_shape(raw)
     faults: list[Fault] = []
     names: dict[str, Names] = {}
-    for column in NAMES_OF[raw.name]:
-        reading = read_names(raw.columns[column])
-        names[column] = reading.names
-        faults += _name_faults(raw.name, column, reading)
     rest: dict[str, pa.ChunkedArray] = {}
     for column in raw.columns:
-        if column not in names:
-            rest[column], found = _typed(raw, column)
-            faults += found
+        try:
+            if column in NAMES_OF[raw.name]:
+                reading = read_names(raw.columns[column])
+                names[column] = reading.names
+                faults += _name_faults(raw.name, column, reading)
+            else:
+                rest[column], found = _typed(raw, column)
+                faults += found
+        except pa.ArrowException as error:  # a type that Arrow knows but cannot compute with
+            problem = f"the column cannot be read ({first_line(error)})"
+            mend = "give it as text or numbers"
+            raise FormatError(problem, mend=mend, source=raw.source, column=column) from None
     return Cleaned(Clean(raw.name, raw.source, tuple(raw.columns), names, rest, raw.row), faults)
 
 
@@ -151,7 +150,7 @@ def _mend_missing(column: str, columns: list[str]) -> str:
 
 
 def _name_faults(table: TableName, column: str, reading: Reading) -> list[Fault]:
-    codes, values = reading.names
+    codes = reading.names.codes
     missing = np.flatnonzero(codes < 0)
     mend = "leave the row out where the answer is unknown" if column == "label" else f"give every row its {column}"
     if table == "items":
@@ -160,15 +159,18 @@ def _name_faults(table: TableName, column: str, reading: Reading) -> list[Fault]
     if reading.flaw.any():
         flaw_of_row = np.append(reading.flaw, FINE)[codes]
         for flaw in np.unique(reading.flaw[reading.flaw != FINE]):
-            problem, mend = FLAWS[flaw]
             places = np.flatnonzero(flaw_of_row == flaw)
             if len(places):
-                faults.append(Fault(places, column, _value_problem(codes, values, problem), mend))
+                faults.append(Fault(places, column, _flaw_problem(reading.names, int(flaw)), FLAWS[flaw].mend))
     return faults
 
 
-def _value_problem(codes: Array, values: pa.Array, problem: str) -> Any:
-    return lambda place: f"{shown(values[int(codes[place])].as_py())} {problem}"
+def _flaw_problem(names: Names, flaw: int) -> Callable[[int], str]:
+    def problem(place: int) -> str:
+        text = names.at(place)
+        return f"{text if flaw in NO_TEXT else shown(text)} {FLAWS[flaw].problem}"
+
+    return problem
 
 
 def _typed(raw: Raw, column: str) -> tuple[pa.ChunkedArray, list[Fault]]:
@@ -184,18 +186,19 @@ def _typed(raw: Raw, column: str) -> tuple[pa.ChunkedArray, list[Fault]]:
 
 def _clean_scores(column: Column) -> tuple[pa.ChunkedArray, list[Fault]]:
     numbers = read_numbers(column)
+    infinite = np.isinf(numbers.values)
     kinds = (
-        (numbers.missing, "the score is missing", "give every class of the vector a score, 0 where there is none"),
-        (numbers.unreadable, "the score is not a number", "write it as a decimal number, such as 0.25"),
-        (np.isinf(numbers.values), "the score is infinite", "give probabilities between 0 and 1"),
+        (numbers.missing, "is missing", "give every class of the vector a score, 0 where the model gives it nothing"),
+        (numbers.unreadable, "is not a number", "write it as a decimal number, such as 0.25"),
+        (infinite, "is infinite", "give probabilities between 0 and 1"),
         (
-            (numbers.values < 0) & np.isfinite(numbers.values),
-            "the score is negative",
-            "give probabilities; take exp of log-probabilities, softmax of logits",
+            ~infinite & (numbers.values < 0),
+            "is negative",
+            "give probabilities: exp of log-probabilities, softmax of logits",
         ),
     )
     faults = [
-        Fault(np.flatnonzero(bad), "score", lambda _, problem=problem: problem, mend)
+        Fault(np.flatnonzero(bad), "score", _cell_problem(column, "the score", problem), mend)
         for bad, problem, mend in kinds
         if bad.any()
     ]
@@ -204,7 +207,17 @@ def _clean_scores(column: Column) -> tuple[pa.ChunkedArray, list[Fault]]:
 
 def _clean_times(column: Column) -> tuple[pa.ChunkedArray, list[Fault]]:
     times = read_times(column)
-    if not times.unreadable.any():
-        return times.column, []
     mend = "write times as 2026-01-31T12:00:00Z, or leave the cell empty where the time is unknown"
-    return times.column, [Fault(np.flatnonzero(times.unreadable), "created_at", lambda _: "not a time", mend)]
+    bad = np.flatnonzero(times.unreadable)
+    return times.column, [Fault(bad, "created_at", _cell_problem(column, "", "is not a time"), mend)] if len(
+        bad
+    ) else []
+
+
+def _cell_problem(column: Column, what: str, problem: str) -> Callable[[int], str]:
+    def shown_problem(place: int) -> str:
+        value = cell(column, place)
+        words = [what, "" if is_missing(value) else shown(value), problem]
+        return " ".join(word for word in words if word)
+
+    return shown_problem

@@ -9,11 +9,14 @@ Texts are read eight bytes at a time from `words`: the bytes of all texts in lit
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Bool, Int32, Int64, UInt64
 from numba import njit, uint64
 
 Array = np.ndarray
+Number = Any  # of 64 bits; numba knows which
 PARTITION_ROWS = 16_384
 BLOCK = 512  # rows whose texts are fetched together
 
@@ -34,7 +37,7 @@ def text_codes(
 
 
 @njit(cache=True, inline="always")
-def _word(words: UInt64[Array, "words"], at: int, length: int) -> int:
+def _word(words: UInt64[Array, "words"], at: Number, length: Number) -> Number:
     """The up to eight bytes from byte `at` on, as one number."""
     shift = uint64(8 * (at & 7))  # no branch below: a branch on it would be guessed wrong and stall the reads
     word = (words[at >> 3] >> shift) | ((words[(at >> 3) + 1] << uint64(1)) << (uint64(63) - shift))
@@ -42,7 +45,7 @@ def _word(words: UInt64[Array, "words"], at: int, length: int) -> int:
 
 
 @njit(cache=True)
-def _hash(words: UInt64[Array, "words"], start: int, stop: int) -> int:
+def _hash(words: UInt64[Array, "words"], start: Number, stop: Number) -> Number:
     """Multiply and fold word by word, starting from the length; every step is a bijection of the word."""
     value = uint64(stop - start) * uint64(0x9E3779B97F4A7C15)
     for at in range(start, stop, 8):
@@ -98,7 +101,7 @@ def _look_up(
 
 
 @njit(cache=True)
-def _slot(holder: Int64[Array, "slots"], hashed: UInt64[Array, "dealt"], value: int) -> int:
+def _slot(holder: Int64[Array, "slots"], hashed: UInt64[Array, "dealt"], value: Number) -> Number:
     """The slot of this hash, or the empty one where it belongs."""
     slot = np.int64(value & uint64(len(holder) - 1))
     while holder[slot] >= 0 and hashed[holder[slot]] != value:

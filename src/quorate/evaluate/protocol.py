@@ -154,7 +154,7 @@ class Score(NamedTuple):
 def score_of(probs: Float64[Array, "rows classes"], code: Int16[Array, "rows"]) -> Score:
     """Log loss with probabilities floored at FLOOR, in nats; credit 1 for the most probable class, shared among ties.
 
-    >>> score_of(np.array([[0.5, 0.5, 0.0]]), np.array([2])).loss.round(2).tolist()
+    >>> score_of(np.array([[0.5, 0.5, 0.0]]), np.array([2], np.int16)).loss.round(2).tolist()
     [13.82]
     """
     said = np.take_along_axis(probs, code[:, None].astype(np.int64), axis=1)[:, 0]

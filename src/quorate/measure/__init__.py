@@ -1,0 +1,1 @@
+"""Figures computed from arrays: agreement, accuracy, shared errors, calibration, efficiency, intervals."""

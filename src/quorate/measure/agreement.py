@@ -56,7 +56,7 @@ Measure = Literal[
 ]
 
 PEOPLE = "people"
-PAIR_ENTRIES = 5 * 10**8  # numbers touched by the resamples of all pairs; beyond it fewer resamples are drawn
+PAIR_ENTRIES = 2 * 10**8  # numbers touched by the resamples of all pairs; beyond it fewer resamples are drawn
 FEWEST_RESAMPLES = 200
 MAX_SCALE = 30  # classes of an ordered task: its alphas sum classes x classes per item
 
@@ -140,6 +140,13 @@ def agreement(
 
     min_shared: items that two agents must have in common before their Cohen's kappa is given.
     Raises SettingError for fewer than two resamples, a level outside (0, 1) or min_shared below one.
+
+    >>> import pyarrow as pa
+    >>> from quorate.data.dataset import Dataset
+    >>> rows = [("i1", "ann", "yes"), ("i1", "bo", "yes"), ("i2", "ann", "no"), ("i2", "bo", "no")]
+    >>> labels = [{"item": i, "task": "fair", "annotator": a, "label": said} for i, a, said in rows]
+    >>> agreement(Dataset(labels=pa.Table.from_pylist(labels))).of("krippendorff_alpha").estimate
+    1.0
     """
     if resamples < 2 or not 0 < level < 1 or min_shared < 1:
         raise SettingError("agreement needs 2 resamples or more, a level between 0 and 1, and min_shared of 1 or more")

@@ -117,7 +117,7 @@ def item_sums(counts: Shaped[Array, "items classes"], *, ordered: bool) -> Float
     if ordered:
         own = counts[:, :, None] * np.eye(n_classes)
         crossed = (counts[:, :, None] * counts[:, None, :] - own) / partners[:, None, None]
-        parts.append(crossed.reshape(n_items, -1))
+        parts.append(crossed.reshape(n_items, n_classes**2))
     return np.hstack(parts).astype(np.float64)
 
 

@@ -46,9 +46,10 @@ def dependence(rows: Rows, level: float = 0.95) -> Dependence:
     size = np.maximum(rows.size, 1)[:, None]
     kinds = of.counts.sum(axis=1) / size
     phi, gradient, known = _phi(kinds)
-    moved = influence(rows, of, gradient) / np.repeat(size[:, 0], rows.size)
+    of_row, unknown = influence(rows, of, gradient)
+    moved = of_row / np.repeat(size[:, 0], rows.size)
     pair = np.repeat(np.arange(len(size)), rows.size)
-    se = np.sqrt(np.bincount(pair, moved**2, minlength=len(size)))
+    se = np.sqrt(np.bincount(pair, moved**2, minlength=len(size)) + unknown / size[:, 0] ** 2)
     wrong = kinds[:, SAME_WRONG] + kinds[:, OTHER_WRONG]
     return Dependence(rows.size, known, _around(phi, se, kinds, rows.size, level), wrong, kinds[:, SAME_WRONG], moved)
 

@@ -73,7 +73,8 @@ def clopper_pearson(successes: Count, n: Count, level: float = 0.95) -> Interval
     count, tail = share * size, (1 - level) / 2
     low = np.where(count > 0, betaincinv(np.maximum(count, 1e-12), size - count + 1, tail), 0.0)
     high = np.where(count < size, betaincinv(count + 1, np.maximum(size - count, 1e-12), 1 - tail), 1.0)
-    return Intervals(share, low, high, (high - low) / (2 * normal_quantile(level)))
+    se = (high - low) / (2 * normal_quantile(level))
+    return Intervals(share, np.minimum(low, share), np.maximum(high, share), se)
 
 
 def jeffreys(successes: Count, n: Count, level: float = 0.95) -> Intervals:

@@ -463,6 +463,15 @@ def test_gold_can_be_left_aside():
     assert aside.targets == without.targets
 
 
+def test_no_items_at_all_are_no_trouble():
+    """An empty data set can be fitted and predicted, and so can one without tasks."""
+    empty = coded_from([], {"t": "ab"})
+    model = DawidSkene().fit(empty)
+    assert model.predict(empty).table().num_rows == 0
+    assert model.held_out(empty, np.zeros(0, np.int64), "others").label[0].shape == (0, 2)
+    assert DawidSkene().fit(coded_from([], {}, items=["i"])).predict(coded_from([], {}, items=["i"])).items == ("i",)
+
+
 @pytest.mark.parametrize("settings", [{"tolerance": -1.0}, {"max_iterations": 0}])
 def test_settings_outside_their_range_are_refused(settings):
     """A SettingError names the option."""

@@ -37,7 +37,7 @@ def objective_of(data: Coded, settings: Settings) -> tuple[Objective, np.ndarray
     vocabulary, shares = vocabulary_of(data, settings), class_shares(data)
     problem = problem_of(data, vocabulary, shares, quadrature_points(settings.factors, 16, 0))
     start = start_vector(vocabulary.shapes, problem.priors, strength=0.8, seed=0)
-    return Objective(problem, settings), start + 0.3 * np.random.default_rng(1).normal(size=start.shape)
+    return Objective(problem, settings, np.float64), start + 0.3 * np.random.default_rng(1).normal(size=start.shape)
 
 
 @pytest.mark.parametrize("scale", [False, True])

@@ -202,6 +202,15 @@ def test_a_model_comes_back_from_its_state():
     assert again.options == model.options
 
 
+def test_no_items_at_all_are_no_trouble():
+    """An empty data set can be fitted and predicted, and so can one without tasks."""
+    empty = coded_from([], {"t": "ab"})
+    model = Majority().fit(empty)
+    assert model.predict(empty).table().num_rows == 0
+    assert model.held_out(empty, np.zeros(0, np.int64), "others").label[0].shape == (0, 2)
+    assert Majority().fit(coded_from([], {}, items=["i"])).predict(coded_from([], {}, items=["i"])).items == ("i",)
+
+
 @pytest.mark.parametrize("settings", [{"smoothing": -1.0}, {"smoothing": float("nan")}])
 def test_settings_outside_their_range_are_refused(settings):
     """A SettingError names the option."""

@@ -14,24 +14,38 @@ def coded_from_matrix(
     labels: np.ndarray, answers: np.ndarray | None = None, *, n_classes: int, ordered: bool = False
 ) -> Coded:
     """One task "t" from class codes: items x annotators and items x models, -1 where nobody spoke."""
-    n_items, n_annotators = labels.shape
-    answers = np.zeros((n_items, 0), np.int16) - 1 if answers is None else answers.astype(np.int16)
-    item, annotator = np.nonzero(labels >= 0)
-    starts = np.concatenate([[0], np.cumsum((labels >= 0).sum(axis=1))]).astype(np.int64)
-    scores = np.where((answers >= 0)[:, :, None], np.eye(n_classes)[answers], 0).astype(np.float32)
+    answers = np.zeros((len(labels), 0), int) if answers is None else answers
+    return coded_from_tasks({"t": (labels, answers)}, n_classes=n_classes, ordered=ordered)
+
+
+def coded_from_tasks(
+    tasks: dict[str, tuple[np.ndarray, np.ndarray]], *, n_classes: int, ordered: bool = False
+) -> Coded:
+    """Several tasks about the same items, people and models: by name the codes of labels and of answers."""
+    labels = np.stack([said for said, _ in tasks.values()], axis=1)  # items, tasks, annotators
+    n_items, n_tasks, n_annotators = labels.shape
+    item, task, annotator = np.nonzero(labels >= 0)
+    sizes = (labels >= 0).sum(axis=2).ravel()
+    code = labels[item, task, annotator].astype(np.int16)
+    start = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    outputs = tuple(_output(answers.astype(np.int16), n_classes) for _, answers in tasks.values())
     return Coded(
-        schema=Schema((Task("t", tuple(CLASSES[:n_classes]), ordered),)),
+        schema=Schema(tuple(Task(name, tuple(CLASSES[:n_classes]), ordered) for name in tasks)),
         items=tuple(f"i{i}" for i in range(n_items)),
         annotators=tuple(f"p{a}" for a in range(n_annotators)),
-        models=tuple(f"m{m}" for m in range(answers.shape[1])),
-        labels=Labels(
-            starts, annotator.astype(np.int32), labels[item, annotator].astype(np.int16), np.arange(len(item))
-        ),
-        outputs=(ModelOutput(np.where(answers >= 0, 2, 0).astype(np.int8), scores, answers),),
-        gold=np.full((n_items, 1), -1, np.int16),
+        models=tuple(f"m{m}" for m in range(outputs[0].answer.shape[1])),
+        labels=Labels(start, annotator.astype(np.int32), code, np.arange(len(item))),
+        outputs=outputs,
+        gold=np.full((n_items, n_tasks), -1, np.int16),
         features=np.zeros((n_items, 0), np.float32),
         features_known=np.zeros(n_items, bool),
     )
+
+
+def _output(answers: np.ndarray, n_classes: int) -> ModelOutput:
+    said = answers >= 0
+    scores = np.where(said[:, :, None], np.eye(n_classes)[answers], 0).astype(np.float32)
+    return ModelOutput(np.where(said, 2, 0).astype(np.int8), scores, answers)
 
 
 def noisy(truth: np.ndarray, accuracy: float, n_classes: int, rng: np.random.Generator) -> np.ndarray:

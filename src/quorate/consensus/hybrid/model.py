@@ -149,6 +149,15 @@ class HybridModel(Model):
             gold_seen=tuple(settings["gold_seen"]),
         )
 
+    @classmethod
+    def trial(cls, coded: Coded, settings: Settings, vocabulary: Vocabulary, tables: Tables) -> HybridModel:
+        """A model to be judged by the labels it predicts, and by nothing else."""
+        n_tasks = coded.n_tasks
+        unsaid = (Target("latent"),) * n_tasks
+        fit, gold_seen = Fit("iteration limit", 0, ()), (False,) * n_tasks
+        names = coded.schema, coded.annotators, coded.models
+        return cls(*names, fit, settings, vocabulary, tables, unsaid, gold_seen)
+
     def _batch(self, data: Coded) -> _Batch:
         coded = data.aligned(self.schema, self.annotators, self.models)
         vocabulary = self.vocabulary

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float64, Int8, Int64
+from jaxtyping import Float, Float64, Int8, Int64
 
 from quorate.consensus.hybrid import kernels
 from quorate.consensus.hybrid.evidence import Evidence
@@ -55,6 +55,7 @@ class Objective:
 
     problem: Problem
     settings: Settings
+    precision: type[np.float32] | type[np.float64] = np.float32
 
     def value(self, vector: Float64[Array, "parameters"]) -> tuple[float, Float64[Array, "parameters"]]:
         """The objective and its gradient."""
@@ -63,7 +64,7 @@ class Objective:
         tables = tables_of(parameters, problem)
         gradient = np.zeros_like(vector)
         slopes = views(gradient, problem.shapes)
-        sums = _sums(problem, tables)
+        sums = _sums(problem, tables, self.precision)
         _chain_theta(problem, tables, sums.gain, slopes)
         for t, shape in enumerate(problem.shapes):
             _chain_weights(shape, problem.priors[t], sums.weights[t], slopes, t)
@@ -81,7 +82,8 @@ class Objective:
         """log p(labels | scores) of every item, without penalty, nats."""
         problem = self.problem
         tables = tables_of(views(vector, problem.shapes), problem)
-        parts = [_chunk(problem, tables, lo, hi)[0] for lo, hi in _chunks(len(problem.active))]
+        theta = tables.theta.astype(self.precision)
+        parts = [_chunk(problem, tables, theta, lo, hi)[0] for lo, hi in _chunks(len(problem.active))]
         return np.concatenate(parts) if parts else np.zeros(0)
 
 
@@ -116,7 +118,7 @@ def _chunks(n_items: int) -> list[tuple[int, int]]:
     return [(lo, min(lo + CHUNK, n_items)) for lo in range(0, n_items, CHUNK)]
 
 
-def _chunk(problem: Problem, tables: Tables, lo: int, hi: int):  # noqa: ANN202 - the kernel's four arrays and the votes
+def _chunk(problem: Problem, tables: Tables, theta: Float[Array, "latent points"], lo: int, hi: int):  # noqa: ANN202 - the kernel's four arrays and the votes
     first, last = np.searchsorted(problem.votes.item, [lo, hi])
     votes = Votes(*(part[first:last] for part in problem.votes))
     votes = votes._replace(item=votes.item - lo)
@@ -124,15 +126,15 @@ def _chunk(problem: Problem, tables: Tables, lo: int, hi: int):  # noqa: ANN202 
     labeled = evidence.copy()
     kernels.add_labels(labeled, *votes, tables.log_rows)
     kernels.use_threads(hi - lo, *tables.theta.shape)
-    return *kernels.score_pass(tables.theta, problem.off, evidence, labeled, problem.active[lo:hi]), votes
+    return *kernels.score_pass(theta, problem.off, evidence, labeled, problem.active[lo:hi]), votes
 
 
-def _sums(problem: Problem, tables: Tables) -> _Sums:
-    total, gain = 0.0, np.zeros_like(tables.theta)
+def _sums(problem: Problem, tables: Tables, precision: type[np.float32] | type[np.float64]) -> _Sums:
+    total, gain, theta = 0.0, np.zeros_like(tables.theta), tables.theta.astype(precision)
     weights = tuple(np.zeros_like(w) for w in tables.weights)
     counts = np.zeros_like(tables.log_rows)
     for lo, hi in _chunks(len(problem.active)):
-        log_likelihood, after, before, more, votes = _chunk(problem, tables, lo, hi)
+        log_likelihood, after, before, more, votes = _chunk(problem, tables, theta, lo, hi)
         total += float(log_likelihood.sum())
         gain += more
         kernels.count_labels(after, *votes, counts)

@@ -20,14 +20,14 @@ class Fixed(NamedTuple):
     strength: float = 0.8  # nats of evidence per nat of pooled log score, before any label
     strength_all: float = 2.0
     strength_task: float = 8.0
-    pooled: float = 10.0
+    pooled: float = 5.0
     feature: float = 30.0
     leniency: float = 0.25  # times Settings.annotator: a bias towards a class is learned sooner than a whole row
     loading: float = 1.0
     prevalence: float = 1.0
     people: float = 5.0  # pseudo-labels per row of the population
     gold: float = 5.0  # pseudo-labels per row of the expert
-    share: float = 1.0  # pseudo-labels per class in the overall shares
+    share: float = 4.0  # pseudo-labels per class in the overall shares
 
 
 FIXED = Fixed()
