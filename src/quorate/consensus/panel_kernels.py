@@ -1,5 +1,9 @@
 """The compiled inner loop of `panel`."""
 
+# Numba infers every type here from its first call; annotations would be comments that nobody checks.
+# pyright: reportMissingParameterType=false, reportUnknownParameterType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
+
 from __future__ import annotations
 
 import math
@@ -9,7 +13,7 @@ from numba import njit
 
 
 @njit(cache=True)
-def winner_tables(states, population, nodes, weights):  # noqa: ANN001, ANN201 - numba infers
+def winner_tables(states, population, nodes, weights):
     """P(class wins | latent class) per state; a state is the votes seen per class, then the panel size."""
     n_states, n_latent, n_classes = states.shape[0], population.shape[0], population.shape[1]
     out = np.zeros((n_states, n_latent, n_classes))
@@ -25,20 +29,20 @@ def winner_tables(states, population, nodes, weights):  # noqa: ANN001, ANN201 -
 
 
 @njit(cache=True)
-def _decided(seen, nodes, weights, out):  # noqa: ANN001, ANN202
+def _decided(seen, nodes, weights, out):
     best, ties = seen.max(), 0
     for k in range(seen.shape[0]):
         ties += seen[k] == best
     share = 0.0
-    for node, weight in zip(nodes, weights):
-        share += weight * node ** (ties - 1) if ties > 1 else weight
+    for q in range(nodes.shape[0]):
+        share += weights[q] * nodes[q] ** (ties - 1) if ties > 1 else weights[q]
     for k in range(seen.shape[0]):
         if seen[k] == best:
             out[:, k] = share
 
 
 @njit(cache=True)
-def _poisson(rate, upto):  # noqa: ANN001, ANN202
+def _poisson(rate, upto):
     out = np.empty(upto + 1)
     for r in range(upto + 1):
         if rate == 0.0:
@@ -49,7 +53,7 @@ def _poisson(rate, upto):  # noqa: ANN001, ANN202
 
 
 @njit(cache=True)
-def _winner(seen, left, row, nodes, weights, out):  # noqa: ANN001, ANN202
+def _winner(seen, left, row, nodes, weights, out):
     n_classes = seen.shape[0]
     pmf = np.empty((n_classes, left + 1))
     total = row.sum()

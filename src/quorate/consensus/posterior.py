@@ -130,9 +130,7 @@ class Consensus:
 
     @cached_property
     def _probs(self) -> tuple[Float64[Array, "items _classes"], ...]:
-        return tuple(
-            read(self.belief.marginal(t), readout) for t, readout in enumerate(self._readouts)
-        )
+        return tuple(read(self.belief.marginal(t), readout) for t, readout in enumerate(self._readouts))
 
     def probs(self, task: str) -> Float64[Array, "items classes"]:
         """P(target label | data), rows as `items`, columns as the task's classes."""

@@ -15,12 +15,12 @@ import pyarrow.compute as pc
 from quorate.data.admit import Admitted, admit
 from quorate.data.assemble import encode_tables
 from quorate.data.encode import Coded
-from quorate.data.faults import OnBad, quarantine_table
+from quorate.data.faults import OnBad, check_way, quarantine_table
 from quorate.data.folder import read_folder, write_folder
 from quorate.data.frames import read_frame
 from quorate.data.names import name_text
 from quorate.data.tables import TABLES, Clean, Raw, TableName
-from quorate.data.write import FileFormat
+from quorate.data.write import FileFormat, check_format
 from quorate.errors import DataError, SettingError
 from quorate.schema import Schema
 
@@ -52,6 +52,7 @@ class Dataset:
         schema: Schema | None = None,
         on_bad: OnBad = "raise",
     ) -> None:
+        check_way(on_bad)
         frames = zip(TABLES, (labels, scores, model_labels, gold, items), strict=True)
         raws = [read_frame(name, frame) for name, frame in frames if frame is not None]
         if not raws:
@@ -87,6 +88,7 @@ class Dataset:
         `on_bad="quarantine"`, bad rows go to `quarantine/labels.jsonl` and so on, with row number and reason.
         Raises DataError that names file, row, column and the mend.
         """
+        check_way(on_bad)
         return cls._of(read_folder(Path(folder), on_bad))
 
     def write(self, folder: str | PathLike[str], format: FileFormat = "parquet") -> None:  # noqa: A002 - the public word
@@ -94,6 +96,7 @@ class Dataset:
 
         Raises FormatError where the folder holds tables of another data set, or cannot be written.
         """
+        check_format(format)
         write_folder(Path(folder), {name: table.table() for name, table in self._tables.items()}, self._schema, format)
 
     # ---- what it holds ----------------------------------------------------------------------------------------

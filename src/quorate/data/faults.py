@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Int64
 
 from quorate.data.lines import as_json
-from quorate.errors import DataError
+from quorate.errors import DataError, SettingError
 
 Array = np.ndarray
 OnBad = Literal["raise", "quarantine"]
+
+
+def check_way(on_bad: str) -> None:
+    """Raises SettingError where the word for what to do with bad rows is none."""
+    if on_bad not in get_args(OnBad):
+        raise SettingError(f"on_bad is 'raise' or 'quarantine', not {on_bad!r}")
 
 
 class Fault(NamedTuple):

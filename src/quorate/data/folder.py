@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import get_args
 
 import pyarrow as pa
 
@@ -15,7 +14,7 @@ from quorate.data.files import ENDINGS, read_file
 from quorate.data.lines import as_json
 from quorate.data.tables import TABLES, TableName
 from quorate.data.write import FileFormat, whole, write_table
-from quorate.errors import DataError, FormatError, SettingError
+from quorate.errors import DataError, FormatError
 from quorate.schema import Schema
 
 SCHEMA = "schema.json"
@@ -91,8 +90,6 @@ def _write_text(path: Path, text: str) -> None:
 
 def write_folder(folder: Path, tables: Mapping[TableName, pa.Table], schema: Schema, kind: FileFormat) -> None:
     """Schema and tables as files of one kind. Raises FormatError where a table stands there in another kind."""
-    if kind not in get_args(FileFormat):
-        raise SettingError(f"format is one of {', '.join(get_args(FileFormat))}, not {kind!r}")
     for name, path in table_files(folder).items():
         if path.suffix != f".{kind}" or name not in tables:
             mend = "write into an empty folder, or remove that file first"

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from quorate.data.columns import Column, is_bytes
+from quorate.data.lines import first_line
 from quorate.data.tables import Raw, TableName
 from quorate.errors import FormatError
 
@@ -32,11 +33,14 @@ def raw_table(name: TableName, source: str, columns: Sequence[tuple[str, Column]
         raise FormatError(f"{len(columns):,} columns, more than {MAX_COLUMNS:,}", mend=mend, source=source)
     found = dict(columns)
     if len(found) < len(columns):
-        names = [column for column, _ in columns]
-        twice = next(column for column in found if names.count(column) > 1)
-        raise FormatError("two columns have this name", mend="rename one of them", source=source, column=twice)
+        raise _twice([column for column, _ in columns], source)
     n_rows = len(columns[0][1]) if columns else 0
     return Raw(name, source, found, np.arange(1, n_rows + 1))
+
+
+def _twice(names: Sequence[str], source: str) -> FormatError:
+    name = next((name for name in names if names.count(name) > 1), None)
+    return FormatError("two columns have this name", mend="rename one of them", source=source, column=name)
 
 
 def column_of(values: list[Any]) -> Column:
@@ -64,8 +68,11 @@ def _columns(frame: Any, source: str) -> list[tuple[str, Column]]:
         return [(str(name), _column(eager[name])) for name in eager.columns]
     except TypeError:
         raise FormatError(f"a {type(frame).__name__} is no table", mend=NOT_A_FRAME, source=source) from None
+    except nw.exceptions.DuplicateError:
+        raise _twice([str(name) for name in frame.columns], source) from None
     except (nw.exceptions.NarwhalsError, *CONVERSION_ERRORS) as error:
-        raise FormatError(f"the dataframe cannot be read ({error})", mend=NOT_A_FRAME, source=source) from None
+        problem = f"the dataframe cannot be read ({first_line(error)})"
+        raise FormatError(problem, mend=NOT_A_FRAME, source=source) from None
 
 
 def _column(series: Any) -> Column:

@@ -40,10 +40,7 @@ def _parse(number: int, line: bytes) -> dict[str, Any] | Unread:
     except (ValueError, RecursionError) as error:
         return Unread(number, None, f"the line is not JSON ({first_line(error)})", "mend or remove the line", text)
     if not isinstance(row, dict):
-        kind = {"list": "array", "str": "text", "NoneType": "null", "bool": "truth value"}.get(
-            type(row).__name__, "number"
-        )
-        return Unread(number, None, f"the line is a JSON {kind}, not an object", 'write {"item": ..., ...}', text)
+        return Unread(number, None, "the line is JSON, but no object", 'write {"item": ..., "task": ..., ...}', text)
     return row
 
 

@@ -280,6 +280,11 @@ def _digits(value: int | Decimal) -> NameText:
     return NameText(str(int(value)) if value == value.to_integral_value() else str(value), FINE)
 
 
+def flaw_problem(text: str, flaw: int) -> str:
+    """What a message says of a value with a flaw."""
+    return f"{text if flaw in NO_TEXT else shown(text)} {FLAWS[flaw].problem}"
+
+
 def shown(value: object) -> str:
     """A value for a message: short, on one line, without control characters."""
     text = repr(value)

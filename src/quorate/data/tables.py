@@ -15,7 +15,7 @@ from quorate.data.columns import Column, cell, is_missing, optional, read_number
 from quorate.data.faults import Fault
 from quorate.data.features import clean_feature, feature_columns
 from quorate.data.lines import first_line
-from quorate.data.names import FINE, FLAWS, NO_TEXT, Names, Reading, read_names, shown
+from quorate.data.names import FINE, FLAWS, Names, Reading, flaw_problem, read_names, shown
 from quorate.errors import FormatError
 
 Array = np.ndarray
@@ -161,16 +161,12 @@ def _name_faults(table: TableName, column: str, reading: Reading) -> list[Fault]
         for flaw in np.unique(reading.flaw[reading.flaw != FINE]):
             places = np.flatnonzero(flaw_of_row == flaw)
             if len(places):
-                faults.append(Fault(places, column, _flaw_problem(reading.names, int(flaw)), FLAWS[flaw].mend))
+                faults.append(Fault(places, column, _problem(reading.names, int(flaw)), FLAWS[flaw].mend))
     return faults
 
 
-def _flaw_problem(names: Names, flaw: int) -> Callable[[int], str]:
-    def problem(place: int) -> str:
-        text = names.at(place)
-        return f"{text if flaw in NO_TEXT else shown(text)} {FLAWS[flaw].problem}"
-
-    return problem
+def _problem(names: Names, flaw: int) -> Callable[[int], str]:
+    return lambda place: flaw_problem(names.at(place), flaw)
 
 
 def _typed(raw: Raw, column: str) -> tuple[pa.ChunkedArray, list[Fault]]:

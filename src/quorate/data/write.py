@@ -19,6 +19,12 @@ FileFormat = Literal["parquet", "csv", "jsonl"]
 BATCH_ROWS = 65_536
 
 
+def check_format(format: str) -> None:  # noqa: A002 - the public word
+    """Raises SettingError where the format is none that tables are written in."""
+    if format not in get_args(FileFormat):
+        raise SettingError(f"format is one of {', '.join(get_args(FileFormat))}, not {format!r}")
+
+
 def write_table(table: pa.Table, path: Path) -> None:
     """A table as Parquet, CSV or JSONL, by the ending of the path. In CSV a list is a JSON text."""
     ending = path.suffix.lower().removeprefix(".")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
 import typer
 
-from quorate.cli.terminal import bar, plural, print_json, progress, verb
+from quorate.cli.terminal import bar, figure, plural, print_json, progress, table, verb, without_repeats
 from quorate.errors import DataError
 
 
@@ -78,3 +79,27 @@ def test_a_count_agrees_with_its_noun() -> None:
         "1,200 items",
         "2 people",
     ]
+
+
+def test_a_figure_below_one_has_no_leading_zero_and_an_unknown_one_is_a_dash() -> None:
+    """The sign stays."""
+    assert [figure(value) for value in (0.64, -0.05, 1.5, 0.0, None)] == [".64", "-.05", "1.50", ".00", "-"]
+    assert figure(0.05, "+.2f") == "+.05"
+
+
+def test_only_what_repeats_from_the_left_is_left_out() -> None:
+    """The same kind under another task is told again."""
+    rows = [("a", "x", "1"), ("a", "x", "2"), ("b", "x", "3")]
+    assert without_repeats(rows, 2) == [("a", "x", "1"), ("", "", "2"), ("b", "x", "3")]
+
+
+def test_a_table_shows_names_as_they_are() -> None:
+    """Brackets in a name are no markup, and a long name folds where a figure may not."""
+    from rich.console import Console
+
+    screen = Console(width=20, record=True, file=io.StringIO())
+    screen.print(table(("task", "n"), [("[bold]" + "x" * 30, "1,234")]))
+    text = screen.export_text()
+    assert "[bold]" in text
+    assert "1,234" in text
+    assert text.count("x") == 30

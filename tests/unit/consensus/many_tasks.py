@@ -20,11 +20,10 @@ def ragged(seed: int, n_items: int = 30, *, gold: bool = False, models: int = 2)
         mood = rng.normal()
         for task, classes in CLASSES.items():
             true = int(np.clip(round(mood + len(classes) / 2 - 0.5 + 0.4 * rng.normal()), 0, len(classes) - 1))
-            for a in rng.permutation(4)[: rng.integers(0, 4)]:
-                rows.append((f"i{i}", task, f"p{a}", _answer(rng, classes, true, 0.75)))
-            for m in range(models):
-                if rng.random() < 0.8:
-                    outputs.append((f"i{i}", task, f"m{m}", _output(rng, classes, true, hard=m == 1)))
+            people = rng.permutation(4)[: rng.integers(0, 4)]
+            rows += [(f"i{i}", task, f"p{a}", _answer(rng, classes, true, 0.75)) for a in people]
+            speak = np.flatnonzero(rng.random(models) < 0.8)
+            outputs += [(f"i{i}", task, f"m{m}", _output(rng, classes, true, hard=m == 1)) for m in speak]
             if gold and rng.random() < 0.5:
                 truths.append((f"i{i}", task, classes[true]))
     return coded_from(rows, CLASSES, outputs=outputs, gold=truths, items=[f"i{i}" for i in range(n_items)])

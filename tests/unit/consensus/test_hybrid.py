@@ -356,7 +356,7 @@ def test_settings_outside_their_range_are_refused() -> None:
 
 
 def test_a_saved_model_predicts_the_same() -> None:
-    """state and from_state keep every probability."""
+    """What `state` gives, `from_state` takes: they keep every probability."""
     data = ragged(23, gold=True)
     model = fitted(data, subtypes=2)
     again = HybridModel.from_state(*model.state())

@@ -3,13 +3,19 @@
 Assumes, for an item with model outputs s and R factors f shared by its tasks,
 
     p(y, f | s) ~ N(f; 0, I_R) prod_t softmax(mu_t + Lambda_t f)[y_t] exp(e_t[y_t])         truth [bock1972]
-    e_t = X_t W_t'                                                                          evidence, linear in log scores
-    r_a ~ Categorical(phi_at[y_t])                                                          people, around a population row
+    e_t = X_t W_t'                                                                          evidence, linear in log
+    scores
+    r_a ~ Categorical(phi_at[y_t])                                                          people, around a
+    population row
 
-and is fitted by the conditional likelihood of people's labels, p(r | s) = p(r, s) / p(s): the truth stays what people mean by
-it, and models whose errors correlate share a vote, since their weights are fitted together. Every class may have two latent
-subtypes (clear and unclear items [li2019]). f is integrated on quasi-Monte-Carlo points shared by all items, so that the posterior is
-exact up to the rule and a label on one task moves the others. Factors, subtypes and shrinkages are chosen by held-out label
+and is fitted by the conditional likelihood of people's labels, p(r | s) = p(r, s) / p(s): the truth stays what people
+mean by
+it, and models whose errors correlate share a vote, since their weights are fitted together. Every class may have two
+latent
+subtypes (clear and unclear items [li2019]). f is integrated on quasi-Monte-Carlo points shared by all items, so that
+the posterior is
+exact up to the rule and a label on one task moves the others. Factors, subtypes and shrinkages are chosen by held-out
+label
 likelihood unless given. Without any label the prior pools the models, and the fit says so.
 """
 
@@ -17,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +47,8 @@ CHOOSING_SHARE = 0.6  # of the progress bar
 class Hybrid:
     """Options of `hybrid`; None is chosen from the data.
 
-    factors: R, couples the tasks; subtypes: latent kinds per class, 1 or 2; annotator_shrinkage, model_shrinkage: how hard one
+    factors: R, couples the tasks; subtypes: latent kinds per class, 1 or 2; annotator_shrinkage, model_shrinkage: how
+    hard one
     annotator's rows and one model's own weights are pulled to what they share; points: S of the quadrature rule.
 
     >>> Hybrid(factors=2).points
@@ -69,7 +77,7 @@ class Hybrid:
         tell = progress or (lambda _share, _what: None)
         given = {name: value for name, value in self._named() if value is not None}
         if len(given) == len(self._named()):
-            settings, trials = Settings(**given), ()  # pyright: ignore[reportArgumentType]
+            settings, trials = Settings(**given), ()
         else:
             choosing = lambda share: tell(CHOOSING_SHARE * share, "hybrid: choosing settings")  # noqa: E731
             settings, trials = choose(coded, given, seed=self.seed, progress=choosing)
@@ -92,10 +100,10 @@ class Hybrid:
             vocabulary=vocabulary,
             tables=tables,
             targets=_targets(coded),
-            gold_seen=tuple(bool(seen) for seen in (coded.gold >= 0).any(axis=0)),
+            gold_seen=tuple(bool((coded.gold[:, t] >= 0).any()) for t in range(coded.n_tasks)),
         )
 
-    def _named(self) -> list[tuple[str, float | None]]:
+    def _named(self) -> list[tuple[str, Any]]:
         return [
             ("factors", self.factors),
             ("subtypes", self.subtypes),
@@ -131,8 +139,8 @@ def _cold_notes(coded: Coded) -> tuple[str, ...]:
 def _choice_notes(settings: Settings, n_trials: int) -> tuple[str, ...]:
     if n_trials == 0:
         return ()
-    return (
-        f"Chosen by held-out label likelihood among {n_trials} settings: {settings.factors} factors, "
-        f"{settings.subtypes} subtypes per class, annotator shrinkage {settings.annotator:g}, "
-        f"model shrinkage {settings.apart:g}.",
+    kept = (
+        f"{settings.factors} factors, {settings.subtypes} subtypes per class, "
+        f"annotator shrinkage {settings.annotator:g}, model shrinkage {settings.apart:g}"
     )
+    return (f"Chosen by held-out label likelihood among {n_trials} settings: {kept}.",)

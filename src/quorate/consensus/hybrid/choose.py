@@ -1,16 +1,18 @@
 """Settings chosen from the data by held-out label likelihood, on items never fitted on.
 
-The likelihood is that of every label given the models alone and given all other labels as well, in equal parts: what is wanted
+The likelihood is that of every label given the models alone and given all other labels as well, in equal parts: what
+is wanted
 of a consensus before people are asked, and after.
 
-The search starts at the middle of the road and tries one setting at a time, keeping what gains; it works on a sample of items,
+The search starts at the middle of the road and tries one setting at a time, keeping what gains; it works on a sample
+of items,
 since what is learned are priors, not the parameters themselves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -35,7 +37,7 @@ FOLDS = 3
 ALL_FOLDS_UP_TO = 300  # items; above, one fold held out is enough
 TRIAL_POINTS = 64
 TRIAL_ITERATIONS, TRIAL_GAIN = 150, 3e-6  # much shorter fits favour hard shrinkage, which converges sooner
-LADDERS: tuple[tuple[str, tuple[float, ...]], ...] = (
+LADDERS: tuple[tuple[str, tuple[Any, ...]], ...] = (
     ("subtypes", (1, 2)),
     ("annotator", (0.25, 0.7, 2.0, 5.0, 15.0, 45.0)),
     ("factors", (0, 1, 2, 4)),
@@ -52,7 +54,7 @@ class Choice(NamedTuple):
 
 def choose(
     coded: Coded,
-    given: dict[str, float],
+    given: dict[str, Any],
     *,
     seed: int,
     progress: Callable[[float], None] | None = None,
@@ -71,7 +73,7 @@ def choose(
     return Choice(best, tuple(judge.scores.items()))
 
 
-def _climb(coded: Coded, start: Settings, name: str, steps: tuple[float, ...], judge: _Judge) -> Settings:
+def _climb(coded: Coded, start: Settings, name: str, steps: tuple[Any, ...], judge: _Judge) -> Settings:
     """Up the ladder of one setting while it gains, and down if up did not."""
     best, place = start, steps.index(getattr(start, name))
     for way in (steps[place + 1 :], steps[:place][::-1]):
@@ -98,7 +100,7 @@ def _sample(coded: Coded, seed: int) -> tuple[Coded | None, Int64[Array, "items"
     """Labeled items in random order, at most SAMPLE_ITEMS, and the fold of each; None when there are too few."""
     rng = np.random.default_rng(seed)
     labeled = np.flatnonzero(np.diff(coded.labels.start).reshape(coded.n_items, -1).sum(axis=1) > 0)
-    if len(labeled) < 10:  # noqa: PLR2004 - fewer items than any fold could judge
+    if len(labeled) < 10:
         return None, np.zeros(0, np.int64)
     kept = np.sort(rng.permutation(labeled)[:SAMPLE_ITEMS])
     return coded.select(kept), rng.permutation(np.arange(len(kept)) % FOLDS)

@@ -11,10 +11,10 @@ from jaxtyping import Float64, Int64
 from quorate.consensus.estimator import Status
 from quorate.consensus.hybrid.evidence import Design, design_of, evidence_of
 from quorate.consensus.hybrid.labels import (
-    RowIndex,
+    RowPlaces,
     active_cells,
     columns_of,
-    row_index,
+    row_places,
     seen_annotators,
     votes_of,
 )
@@ -34,7 +34,7 @@ class Vocabulary(NamedTuple):
     design: Design
     seen: tuple[Int64[Array, "_seen"], ...]
     shapes: tuple[Shape, ...]
-    index: RowIndex
+    places: RowPlaces
     off: Int64[Array, "tasks_plus_1"]
 
 
@@ -61,7 +61,7 @@ def vocabulary_of(coded: Coded, settings: Settings) -> Vocabulary:
         )
         for task, speakers, annotators in zip(coded.schema.tasks, design.speakers, seen, strict=True)
     )
-    return Vocabulary(design, seen, shapes, row_index(seen, shapes, len(coded.annotators)), columns_of(shapes))
+    return Vocabulary(design, seen, shapes, row_places(seen, shapes, len(coded.annotators)), columns_of(shapes))
 
 
 def class_shares(coded: Coded) -> tuple[Float64[Array, "_classes"], ...]:
@@ -90,9 +90,9 @@ def problem_of(
         shapes=shapes,
         priors=tuple(map(prior_of, coded.schema.tasks, shapes, shares)),
         evidence=evidence,
-        votes=votes_of(kept, shapes, vocabulary.index, with_gold=True),
+        votes=votes_of(kept, shapes, vocabulary.places, with_gold=True),
         active=active_cells(kept, evidence, with_gold=True),
-        index=vocabulary.index,
+        places=vocabulary.places,
         off=vocabulary.off,
         points=points,
     )

@@ -1,10 +1,14 @@
 """The compiled passes over items. Latent classes of all tasks lie side by side: task t owns columns off[t]:off[t + 1].
 
-Notation of research and docs: theta[c, s] = softmax(mu_t + Lambda_t f_s)[c] at quadrature point s; E = evidence of models,
-L = log-likelihood of people's labels, both (items, latent); num_ts = sum_c theta exp(E + L), den_ts = sum_c theta exp(E).
+Notation of research and docs: theta[c, s] = softmax(mu_t + Lambda_t f_s)[c] at quadrature point s; E = evidence of
+models,
+L = log-likelihood of people's labels, both (items, latent); num_ts = sum_c theta exp(E + L), den_ts = sum_c theta
+exp(E).
 """
-# Numba infers all types here, so signatures carry no annotations.
-# ruff: noqa: ANN001, ANN201, ANN202
+
+# Numba infers every type here from its first call; annotations would be comments that nobody checks.
+# pyright: reportMissingParameterType=false, reportUnknownParameterType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
 
 from __future__ import annotations
 
@@ -75,7 +79,9 @@ def _side(theta, off, logits, active, item, total, weights, product):
 
 @njit(cache=True, fastmath=True)
 def _shares(theta, lo, hi, weights, total, product, before, out, item, gain):
-    """out[item, c] = P(latent c); gain[c, s] += P(latent c, point s) / theta[c, s], or takes it off if `before` the labels."""
+    """out[item, c] = P(latent c); gain[c, s] += P(latent c, point s) / theta[c, s], or takes it off if `before` the
+    labels.
+    """
     for s in range(product.shape[0]):
         total[s] = -product[s] / total[s] if before else product[s] / total[s]
     for c in range(lo, hi):
@@ -93,7 +99,8 @@ def score_pass(theta, off, evidence, labeled, active):
     """Per item log p(labels | scores), P(latent | all), P(latent | scores); per point the gain in theta's logits.
 
     labeled = E + L. active: 0 nothing known, else something known. Axes: items, latent; gain (latent, points).
-    The arithmetic is that of theta's type: single precision fits in half the time, and its error lies below that of the rule.
+    The arithmetic is that of theta's type: single precision fits in half the time, and its error lies below that of
+    the rule.
     """
     kind = theta.dtype
     n_items, n_latent, n_points = evidence.shape[0], evidence.shape[1], theta.shape[1]
@@ -106,7 +113,9 @@ def score_pass(theta, off, evidence, labeled, active):
         cn, cd = np.empty(n_latent, kind), np.empty(n_latent, kind)
         w, v = np.empty(n_points, kind), np.empty(n_points, kind)
         for i in range(block * n_items // BLOCKS, (block + 1) * n_items // BLOCKS):
-            scale = _side(theta, off, labeled, active, i, num, cn, w) - _side(theta, off, evidence, active, i, den, cd, v)
+            scale = _side(theta, off, labeled, active, i, num, cn, w) - _side(
+                theta, off, evidence, active, i, den, cd, v
+            )
             total_w, total_v = w.sum(), v.sum()
             log_likelihood[i] = scale + np.log(total_w) - np.log(total_v)
             w /= total_w

@@ -17,7 +17,7 @@ from quorate.data.encode import Coded
 Array = np.ndarray
 
 
-class RowIndex(NamedTuple):
+class RowPlaces(NamedTuple):
     """Where the rows of a task begin, and an annotator's place among those seen on it (the last: population)."""
 
     start: Int64[Array, "tasks_plus_1"]
@@ -42,7 +42,7 @@ def seen_annotators(coded: Coded) -> tuple[Int64[Array, "_seen"], ...]:
     )
 
 
-def row_index(seen: tuple[Int64[Array, "_seen"], ...], shapes: tuple[Shape, ...], n_annotators: int) -> RowIndex:
+def row_places(seen: tuple[Int64[Array, "_seen"], ...], shapes: tuple[Shape, ...], n_annotators: int) -> RowPlaces:
     """The table's layout."""
     sizes = [(shape.annotators + 2) * shape.classes * shape.latent for shape in shapes]
     local = []
@@ -50,7 +50,7 @@ def row_index(seen: tuple[Int64[Array, "_seen"], ...], shapes: tuple[Shape, ...]
         place = np.full(n_annotators + 1, len(annotators), np.int32)
         place[annotators] = np.arange(len(annotators))
         local.append(place)
-    return RowIndex(np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64), tuple(local))
+    return RowPlaces(np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64), tuple(local))
 
 
 def columns_of(shapes: tuple[Shape, ...]) -> Int64[Array, "tasks_plus_1"]:
@@ -58,12 +58,12 @@ def columns_of(shapes: tuple[Shape, ...]) -> Int64[Array, "tasks_plus_1"]:
     return np.concatenate([[0], np.cumsum([shape.latent for shape in shapes])]).astype(np.int64)
 
 
-def votes_of(coded: Coded, shapes: tuple[Shape, ...], index: RowIndex, *, with_gold: bool) -> Votes:
+def votes_of(coded: Coded, shapes: tuple[Shape, ...], places: RowPlaces, *, with_gold: bool) -> Votes:
     """Labels, and gold where asked, as places in the table."""
     item, task = np.divmod(coded.cell_of_label(), coded.n_tasks)
     sizes = np.array([(shape.classes, shape.latent, shape.annotators) for shape in shapes], np.int64).reshape(-1, 3)
     local = np.empty(len(task), np.int64)
-    for t, place in enumerate(index.local):
+    for t, place in enumerate(places.local):
         chosen = task == t
         local[chosen] = place[coded.labels.annotator[chosen]]
     label = coded.labels.code.astype(np.int64)
@@ -75,13 +75,11 @@ def votes_of(coded: Coded, shapes: tuple[Shape, ...], index: RowIndex, *, with_g
         order = np.argsort(item, kind="stable")
         item, task, local, label = item[order], task[order], local[order], label[order]
     n_classes, n_latent = sizes[task, 0], sizes[task, 1]
-    place = index.start[task] + (local * n_classes + label) * n_latent
+    place = places.start[task] + (local * n_classes + label) * n_latent
     return Votes(item, columns_of(shapes)[task], n_latent, place)
 
 
-def active_cells(
-    coded: Coded, evidence: tuple[Evidence, ...], *, with_gold: bool
-) -> Int8[Array, "items tasks"]:
+def active_cells(coded: Coded, evidence: tuple[Evidence, ...], *, with_gold: bool) -> Int8[Array, "items tasks"]:
     """1 where a model, a feature or a person (or gold, where asked) says anything."""
     spoken: Bool[Array, "items tasks"] = np.column_stack([part.spoken for part in evidence])
     labeled = np.diff(coded.labels.start).reshape(coded.n_items, coded.n_tasks) > 0

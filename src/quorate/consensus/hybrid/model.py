@@ -16,7 +16,7 @@ from quorate.consensus.hybrid import kernels
 from quorate.consensus.hybrid.belief import FactorBelief
 from quorate.consensus.hybrid.evidence import Design, evidence_of
 from quorate.consensus.hybrid.fitting import Vocabulary
-from quorate.consensus.hybrid.labels import Votes, active_cells, columns_of, row_index, votes_of
+from quorate.consensus.hybrid.labels import Votes, active_cells, columns_of, row_places, votes_of
 from quorate.consensus.hybrid.objective import Tables, evidence_logits
 from quorate.consensus.hybrid.options import Settings
 from quorate.consensus.hybrid.parameters import Shape, named_rows
@@ -57,7 +57,9 @@ class HybridModel(Model):
     name: str = "hybrid"
 
     def predict(self, data: Dataset | Coded) -> Consensus:
-        """The consensus; tasks of an item inform each other, and an annotator whom a task never saw is the population."""
+        """The consensus; tasks of an item inform each other, and an annotator whom a task never saw is the
+        population.
+        """
         batch = self._batch(coded_of(data))
         belief = FactorBelief(self.tables.theta, self.vocabulary.off, batch.labeled, batch.active)
         coded = batch.coded
@@ -143,7 +145,7 @@ class HybridModel(Model):
             models=tuple(settings["models"]),
             fit=Fit(fit["status"], fit["iterations"], tuple(fit["objective"]), tuple(fit["notes"])),
             settings=Settings(**settings["settings"]),
-            vocabulary=Vocabulary(design, seen, shapes, row_index(seen, shapes, len(annotators)), columns_of(shapes)),
+            vocabulary=Vocabulary(design, seen, shapes, row_places(seen, shapes, len(annotators)), columns_of(shapes)),
             tables=Tables(arrays["theta"], tuple(arrays[f"weights/{t}"] for t in tasks), flat_log_rows(rows), rows),
             targets=tuple(Target(**target) for target in settings["targets"]),
             gold_seen=tuple(settings["gold_seen"]),
@@ -162,7 +164,7 @@ class HybridModel(Model):
         coded = data.aligned(self.schema, self.annotators, self.models)
         vocabulary = self.vocabulary
         evidence = evidence_of(coded, vocabulary.design)
-        votes = votes_of(coded, vocabulary.shapes, vocabulary.index, with_gold=False)
+        votes = votes_of(coded, vocabulary.shapes, vocabulary.places, with_gold=False)
         logits = evidence_logits(evidence, self.tables.weights, 0, coded.n_items)
         labeled = logits.copy()
         kernels.add_labels(labeled, *votes, self.tables.log_rows)
@@ -172,7 +174,7 @@ class HybridModel(Model):
         self, own_batch: _Batch, batch: _Batch, task: int, place: Int64[Array, "asked"], given: Given
     ) -> tuple[Float64[Array, "asked latent"], Float64[Array, "asked classes"]]:
         coded, rows = own_batch.coded, self.tables.rows[task]
-        local = self.vocabulary.index.local[task][coded.labels.annotator[place]]
+        local = self.vocabulary.places.local[task][coded.labels.annotator[place]]
         label = coded.labels.code[place].astype(np.int64)
         own = np.log(rows[local, :, label]) if given == "others" else np.zeros((len(place), rows.shape[1]))
         task_of = np.full(len(place), task, np.int64)
@@ -187,4 +189,3 @@ class HybridModel(Model):
 def flat_log_rows(rows: tuple[Float64[Array, "_agents _latent _classes"], ...]) -> Float64[Array, "rows"]:
     """Log rows of all tasks in one vector, (agents, classes, latent) within a task."""
     return np.concatenate([np.log(part).transpose(0, 2, 1).ravel() for part in rows])
-

@@ -1,11 +1,14 @@
 """The penalised conditional log-likelihood of people's labels given what the models said, and its gradient.
 
-For an item, with E the evidence, L the log-likelihood of its labels per latent class, and quadrature points f_s of weight 1/S:
+For an item, with E the evidence, L the log-likelihood of its labels per latent class, and quadrature points f_s of
+weight 1/S:
 
     log p(r | s) = log sum_s prod_t sum_c theta_tcs exp(E_tc + L_tc) - log sum_s prod_t sum_c theta_tcs exp(E_tc)
 
-with the gradients of docs (research: "The pass"): in E, P(latent | r, s) - P(latent | s); in L, P(latent | r, s); in the logits of
-theta, per point, the same difference minus theta times its sum over the task's classes. The latent truth is thereby what
+with the gradients of docs (research: "The pass"): in E, P(latent | r, s) - P(latent | s); in L, P(latent | r, s); in
+the logits of
+theta, per point, the same difference minus theta times its sum over the task's classes. The latent truth is thereby
+what
 people mean by it, and models that err together share one vote, since their weights are fitted jointly.
 """
 
@@ -19,7 +22,7 @@ from jaxtyping import Float, Float64, Int8, Int64
 
 from quorate.consensus.hybrid import kernels
 from quorate.consensus.hybrid.evidence import Evidence
-from quorate.consensus.hybrid.labels import RowIndex, Votes
+from quorate.consensus.hybrid.labels import RowPlaces, Votes
 from quorate.consensus.hybrid.options import FIXED, Settings
 from quorate.consensus.hybrid.parameters import Parameters, Prior, Shape, TaskParameters, views
 
@@ -35,7 +38,7 @@ class Problem(NamedTuple):
     evidence: tuple[Evidence, ...]
     votes: Votes
     active: Int8[Array, "items tasks"]
-    index: RowIndex
+    places: RowPlaces
     off: Int64[Array, "tasks_plus_1"]
     points: Float64[Array, "points factors"]
 
@@ -55,7 +58,7 @@ class Objective:
 
     problem: Problem
     settings: Settings
-    precision: type[np.float32] | type[np.float64] = np.float32
+    precision: type[np.float32 | np.float64] = np.float32
 
     def value(self, vector: Float64[Array, "parameters"]) -> tuple[float, Float64[Array, "parameters"]]:
         """The objective and its gradient."""
@@ -68,7 +71,7 @@ class Objective:
         _chain_theta(problem, tables, sums.gain, slopes)
         for t, shape in enumerate(problem.shapes):
             _chain_weights(shape, problem.priors[t], sums.weights[t], slopes, t)
-            counts = sums.counts[problem.index.start[t] : problem.index.start[t + 1]]
+            counts = sums.counts[problem.places.start[t] : problem.places.start[t + 1]]
             _chain_rows(shape, problem.priors[t], tables.rows[t], counts, slopes.tasks[t])
         penalty = sum(
             _penalise(shape, prior, parameters, slopes, t, self.settings, tables.rows[t])
@@ -79,12 +82,22 @@ class Objective:
         return sums.log_likelihood - penalty - 0.5 * FIXED.strength_all * excess**2, gradient
 
     def log_likelihood(self, vector: Float64[Array, "parameters"]) -> Float64[Array, "items"]:
-        """log p(labels | scores) of every item, without penalty, nats."""
+        """Per item, log p(labels | scores) without penalty, in nats."""
         problem = self.problem
         tables = tables_of(views(vector, problem.shapes), problem)
         theta = tables.theta.astype(self.precision)
-        parts = [_chunk(problem, tables, theta, lo, hi)[0] for lo, hi in _chunks(len(problem.active))]
+        parts = [_chunk(problem, tables, theta, lo, hi).log_likelihood for lo, hi in _chunks(len(problem.active))]
         return np.concatenate(parts) if parts else np.zeros(0)
+
+
+class _Chunk(NamedTuple):
+    """What one pass over some items finds, and their votes."""
+
+    log_likelihood: Float64[Array, "items"]
+    after: Float64[Array, "items latent"]
+    before: Float64[Array, "items latent"]
+    gain: Float64[Array, "latent points"]
+    votes: Votes
 
 
 class _Sums(NamedTuple):
@@ -118,7 +131,7 @@ def _chunks(n_items: int) -> list[tuple[int, int]]:
     return [(lo, min(lo + CHUNK, n_items)) for lo in range(0, n_items, CHUNK)]
 
 
-def _chunk(problem: Problem, tables: Tables, theta: Float[Array, "latent points"], lo: int, hi: int):  # noqa: ANN202 - the kernel's four arrays and the votes
+def _chunk(problem: Problem, tables: Tables, theta: Float[Array, "latent points"], lo: int, hi: int) -> _Chunk:
     first, last = np.searchsorted(problem.votes.item, [lo, hi])
     votes = Votes(*(part[first:last] for part in problem.votes))
     votes = votes._replace(item=votes.item - lo)
@@ -126,10 +139,10 @@ def _chunk(problem: Problem, tables: Tables, theta: Float[Array, "latent points"
     labeled = evidence.copy()
     kernels.add_labels(labeled, *votes, tables.log_rows)
     kernels.use_threads(hi - lo, *tables.theta.shape)
-    return *kernels.score_pass(theta, problem.off, evidence, labeled, problem.active[lo:hi]), votes
+    return _Chunk(*kernels.score_pass(theta, problem.off, evidence, labeled, problem.active[lo:hi]), votes)
 
 
-def _sums(problem: Problem, tables: Tables, precision: type[np.float32] | type[np.float64]) -> _Sums:
+def _sums(problem: Problem, tables: Tables, precision: type[np.float32 | np.float64]) -> _Sums:
     total, gain, theta = 0.0, np.zeros_like(tables.theta), tables.theta.astype(precision)
     weights = tuple(np.zeros_like(w) for w in tables.weights)
     counts = np.zeros_like(tables.log_rows)
@@ -200,13 +213,13 @@ def _penalise(
     )
     penalty = 0.0
     for value, gradient, centre, precision in pulls:
-        gradient -= precision * (value - centre)
+        np.subtract(gradient, precision * (value - centre), out=gradient)
         penalty += 0.5 * float((precision * (value - centre) ** 2).sum())
     for pseudo, row, gradient in (
         (FIXED.people * prior.people, rows[-2], slope.people),
         (FIXED.gold * prior.gold, rows[-1], slope.gold),
     ):
-        gradient += pseudo - pseudo.sum(axis=1, keepdims=True) * row
+        np.add(gradient, pseudo - pseudo.sum(axis=1, keepdims=True) * row, out=gradient)
         penalty -= float((pseudo * np.log(row)).sum())
     return penalty
 
@@ -231,7 +244,7 @@ def _structured(
     right: Float64[Array, "classes classes"],
     blocks: int,
 ) -> Float64[Array, "latent columns"]:
-    """left @ W with every block of class columns multiplied by right'."""
+    """The product left @ W with every block of class columns multiplied by right'."""
     n_latent, width = len(weights), blocks * len(right)
     out = left @ weights
     out[:, :width] = (out[:, :width].reshape(n_latent, blocks, len(right)) @ right.T).reshape(n_latent, width)

@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 
 class Settings(NamedTuple):
-    """One choice. Shrinkages are precisions of Gaussian priors on logits and weights (1 / nats^2); larger pulls harder."""
+    """One choice. Shrinkages are precisions of Gaussian priors on logits and weights (1 / nats^2); larger pulls
+    harder.
+    """
 
     factors: int = 2  # R, shared by the tasks; 0: tasks apart
     subtypes: int = 1  # latent kinds of every class: 2 tells clear from unclear items

@@ -9,7 +9,8 @@ Per task t with C latent classes (classes * subtypes), K classes, F evidence col
     leniency   (A, K), rows (A, C, K): an annotator's logits are people + leniency + rows
     gold       (C, K) logits of the expert's row
 
-Ordered tasks: deviations of neighbouring classes are correlated, ORDER_CORRELATION ** |k - l| (the deviation is B u with
+Ordered tasks: deviations of neighbouring classes are correlated, ORDER_CORRELATION ** |k - l| (the deviation is B u
+with
 B B' that matrix and u independent), and population rows start and shrink to a row that falls off with distance.
 """
 
@@ -20,7 +21,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64
 
 from quorate.schema import Task
 
@@ -134,7 +135,7 @@ def prior_of(task: Task, shape: Shape, share: Float64[Array, "classes"]) -> Prio
     match = np.zeros((shape.latent, shape.columns))
     if shape.speakers:
         match[:, : shape.classes] = named_rows(shape)
-    scale = task.ordered and shape.classes > 2  # noqa: PLR2004 - two classes have no neighbours to tell from others
+    scale = task.ordered and shape.classes > 2
     order = _order_factor(shape.classes) if scale else np.eye(shape.classes)
     return Prior(
         match,

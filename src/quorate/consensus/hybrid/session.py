@@ -49,7 +49,7 @@ class HybridSession(Session):
         code = class_code(schema.task(task), label)
         t = schema.code_of[task]
         self._answered.add(task, annotator)
-        row = self._model.vocabulary.index.local[t][self._place.get(annotator, -1)]
+        row = self._model.vocabulary.places.local[t][self._place.get(annotator, -1)]
         self._logits[self._columns[t]] += self._log_rows[t][row, :, code]
         self._log_total[t] = self._log_factor(t)
         self._active[0, t] = 1
@@ -122,7 +122,7 @@ def _fill(output: ModelOutput, m: int, task: Task, said: Said) -> None:
     for label, score in said.items():
         output.scores[0, m, class_code(task, label)] = score
     total = float(output.scores[0, m].sum())
-    if not abs(total - 1.0) <= 1e-3 or output.scores[0, m].min() < 0:  # noqa: PLR2004 - the data contract's tolerance
+    if not abs(total - 1.0) <= 1e-3 or output.scores[0, m].min() < 0:
         raise DataError(
             f"scores of task {task.name!r} sum to {total:.4g} or are negative",
             mend="give one score per class, none negative, that sum to 1",

@@ -14,7 +14,7 @@ from quorate.data.columns import Column, plain
 from quorate.data.dataset import Dataset
 from quorate.data.formats.source import read_source, the_task
 from quorate.data.frames import column_of
-from quorate.data.names import FINE, FLAWS, Names, read_names, shown
+from quorate.data.names import FINE, FLAWS, Names, flaw_problem, read_names, shown
 from quorate.data.naming import natural_key
 from quorate.data.tables import Raw
 from quorate.errors import DataError, SchemaError, SettingError
@@ -75,7 +75,7 @@ def from_cleanlab(
     found = tuple(classes) if classes is not None else _classes(answers, pred_probs or {})
     if classes is not None:
         answers = {column: _placed(raw, column, answer, found) for column, answer in answers.items()}
-    raws = [_labels(raw.source, names, answers, question), Raw("items", raw.source, {"item": names}, raw.row)]
+    raws = [Raw("items", raw.source, {"item": names}, raw.row), _labels(raw.source, names, answers, question)]
     if pred_probs:
         raws.append(_scores(pred_probs, names, found, question))
     return Dataset.from_raw(raws, Schema((Task(question, found),)), "raise")
@@ -96,11 +96,9 @@ def _answers(raw: Raw, column: str) -> Names:
     names, flaw = read_names(raw.columns[column])
     bad = np.flatnonzero((np.append(flaw, FINE)[names.codes]) != FINE)
     if len(bad):
-        problem, mend = FLAWS[flaw[names.codes[bad[0]]]]
-        row = int(raw.row[bad[0]])
-        raise DataError(
-            f"{shown(names.at(int(bad[0])))} {problem}", mend=mend, source=raw.source, row=row, column=column
-        )
+        kind = int(flaw[names.codes[bad[0]]])
+        row, mend = int(raw.row[bad[0]]), FLAWS[kind].mend
+        raise DataError(flaw_problem(names.at(int(bad[0])), kind), mend=mend, source=raw.source, row=row, column=column)
     return names
 
 

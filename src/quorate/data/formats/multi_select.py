@@ -16,7 +16,7 @@ from quorate.data.columns import Column, cell, is_blank, plain
 from quorate.data.dataset import Dataset
 from quorate.data.faults import OnBad
 from quorate.data.frames import read_frame
-from quorate.data.names import FINE, FLAWS, name_text, read_names, shown
+from quorate.data.names import FINE, FLAWS, flaw_problem, name_text, read_names, shown
 from quorate.data.naming import natural_key
 from quorate.data.tables import Raw, TableName
 from quorate.errors import DataError, FormatError, SchemaError
@@ -78,6 +78,7 @@ def _answers(raw: Raw, questions: Collection[str] | None, delimiter: str | None)
     multiple = frozenset(names if questions is None else questions)
     label = raw.columns["label"]
     chosen = [_chosen(raw, label, row, delimiter if names[row] in multiple else None) for row in range(len(names))]
+    _check_names(raw, chosen)
     for row, (name, options) in enumerate(zip(names, chosen, strict=True)):
         if name not in multiple and len(options) != 1:
             problem = f"{len(options)} answers, but {shown(name)} is not among the choose-all-that-apply questions"
@@ -99,12 +100,23 @@ def _chosen(raw: Raw, label: Column, row: int, delimiter: str | None) -> tuple[s
         raise _error(raw, row, "label", "the answer is missing", mend)
     parts = value if isinstance(value, list | tuple | set | np.ndarray) else [value]
     texts = [name_text(part) for part in parts]
-    for text in texts:
-        if text.text is None or text.flaw != FINE:
-            flaw = FLAWS[text.flaw] if text.flaw != FINE else None
-            problem = f"{text.text} {flaw.problem}" if flaw else "a class in the list is missing"
-            raise _error(raw, row, "label", problem, flaw.mend if flaw else "leave it out of the list")
+    for text, flaw in texts:
+        if text is None:
+            raise _error(raw, row, "label", "a class in the list is missing", "leave it out of the list")
+        if flaw != FINE:
+            raise _error(raw, row, "label", flaw_problem(text, flaw), FLAWS[flaw].mend)
     return tuple(dict.fromkeys(str(text.text) for text in texts))
+
+
+def _check_names(raw: Raw, chosen: Sequence[tuple[str, ...]]) -> None:
+    """Raises DataError for a class that is too long for a name, blank or unprintable."""
+    row_of = {option: row for row, options in reversed(list(enumerate(chosen))) for option in options}
+    names, flaws = read_names(list(row_of))
+    for (option, row), code in zip(row_of.items(), names.codes.tolist(), strict=True):
+        if code < 0:
+            raise _error(raw, row, "label", "a class in the list is missing", "leave it out of the list")
+        if flaws[code] != FINE:
+            raise _error(raw, row, "label", flaw_problem(option, int(flaws[code])), FLAWS[flaws[code]].mend)
 
 
 def _offered(answered: Collection[_Answers], classes: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:

@@ -1,0 +1,69 @@
+"""Counting sorts against plain Python."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from quorate.data.kernels import cell_order, first_seen, look_up, pairs_seen, repeated
+
+ROWS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(0, 2)), max_size=30)
+quick = settings(deadline=None, max_examples=60)
+
+
+def columns(rows: list[tuple[int, int, int]]) -> list[np.ndarray]:
+    return [np.array([row[i] for row in rows], np.int32) for i in range(3)]
+
+
+@quick
+@given(ROWS)
+def test_rows_lie_cell_after_cell_in_their_own_order(rows):
+    """A stable sort by cell, and where each cell starts."""
+    outer, inner, _ = columns(rows)
+    start, order = cell_order(outer, inner, 4, 3)
+    cell = outer.astype(int) * 3 + inner
+    assert order.tolist() == sorted(range(len(rows)), key=lambda r: cell[r])
+    assert start.tolist() == [int((cell < c).sum()) for c in range(13)]
+
+
+@quick
+@given(ROWS)
+def test_repeats_are_the_later_rows_of_one_cell_and_agent(rows):
+    """Each with the first row of its kind."""
+    outer, inner, agent = columns(rows)
+    row, first = repeated(*cell_order(outer, inner, 4, 3), agent, 3)
+    expected = {r: rows.index(rows[r]) for r in range(len(rows)) if rows.index(rows[r]) < r}
+    assert dict(zip(row.tolist(), first.tolist(), strict=True)) == expected
+
+
+def test_many_repeats_are_all_found():
+    """More than the room that is made for them at first."""
+    one = np.zeros(5000, np.int32)
+    row, first = repeated(*cell_order(one, one, 1, 1), one, 1)
+    assert row.tolist() == list(range(1, 5000))
+    assert not first.any()
+
+
+@quick
+@given(st.lists(st.integers(-1, 5), max_size=20))
+def test_values_are_ranked_by_first_appearance(codes):
+    """Missing ones are passed over."""
+    rank, order = first_seen(np.array(codes, np.int32), 6)
+    seen = list(dict.fromkeys(code for code in codes if code >= 0))
+    assert order.tolist() == seen
+    assert rank.tolist() == [seen.index(code) if code in seen else -1 for code in range(6)]
+
+
+@quick
+@given(ROWS)
+def test_pairs_and_look_ups_are_what_they_say(rows):
+    """Against sets and nested lists."""
+    one, other, _ = columns(rows)
+    seen = pairs_seen(one, other, 4, 3)
+    assert {tuple(pair) for pair in np.argwhere(seen).tolist()} == {row[:2] for row in rows}
+    task_of = np.array([1, -1, 0, 1], np.int32)
+    class_of = np.array([[0, 1, -1], [2, 0, 1], [-1, -1, -1]], np.int16)
+    task, label = look_up(task_of, class_of, one, other)
+    assert task.tolist() == [task_of[row[0]] for row in rows]
+    assert label.tolist() == [class_of[task_of[row[0]], row[1]] for row in rows]
