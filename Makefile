@@ -30,8 +30,12 @@ fast: .venv/dev ## the tests that need seconds
 test: .venv/dev ## every test, the slow ones and those beside peers too
 	@$(BIN)/python -m pytest
 
-bench: .venv/dev ## speed and accuracy, with figures
-	@$(BIN)/python -m pytest benchmarks -o python_files='bench_*.py test_*.py' --benchmark-only
+bench: .venv/dev ## speed, memory and accuracy, with figures; each script stands alone and has --help
+	@$(BIN)/python benchmarks/encode.py
+	@$(BIN)/python benchmarks/dawid_skene.py
+	@$(BIN)/python benchmarks/hybrid.py
+	@$(BIN)/python benchmarks/worlds.py
+	@$(BIN)/python benchmarks/recorded.py
 
 # ---- the library at work --------------------------------------------------------------------------------------------
 demo: .venv/demo ## real digits, real classifiers, simulated people: what a consensus saves

@@ -44,9 +44,7 @@ class Task:
             )
         repeated = sorted({name for name in self.classes if self.classes.count(name) > 1})
         if repeated:
-            raise SchemaError(
-                f"task {self.name!r} names class {repeated[0]!r} twice", mend="name every class once"
-            )
+            raise SchemaError(f"task {self.name!r} names class {repeated[0]!r} twice", mend="name every class once")
 
     @cached_property
     def code_of(self) -> dict[str, int]:

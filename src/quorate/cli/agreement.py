@@ -51,7 +51,7 @@ def agreement(
     screen.print(legend(READING, style="dim"))
 
 
-_PEOPLE = ("task", "items", "agree", "alpha, 95%", "reads as", "AC1", "kappa")
+_PEOPLE = ("task", "items", "agree", "alpha (95%)", "reads as", "AC1", "kappa")
 _MODELS = ("task", "model", "items", "agrees", "kappa", "than people")
 
 

@@ -118,7 +118,7 @@ def _shown(data: Dataset, truth: np.ndarray, consensus: Consensus, agents: Agent
         name: replayed(name, ready, lambda share, what, place=place: step((place + share) / (len(OTHERS) + 1), what))
         for place, name in enumerate((*OTHERS, BEST))
     }
-    n_labels, goal = len(ready.coded.labels.code), max(float(judged[name].accuracy[-1]) for name in OTHERS)
+    goal = max(float(judged[name].accuracy[-1]) for name in OTHERS)
     names = [task.name for task in consensus.schema.tasks]
     right = np.column_stack([consensus.label_codes(name) for name in names]) == truth
     sure = np.column_stack([consensus.confidence(name) for name in names]) >= SURE
@@ -126,7 +126,7 @@ def _shown(data: Dataset, truth: np.ndarray, consensus: Consensus, agents: Agent
         size(coded),
         judged,
         goal,
-        {name: as_right_as(goal, found.curve, n_labels) for name, found in judged.items()},
+        {name: as_right_as(goal, found) for name, found in judged.items()},
         agents,
         _people(coded, truth, agents),
         float(right.mean()),
@@ -183,7 +183,8 @@ def _tell_savings(screen: Console, shown: Shown) -> None:
         (name, *(percent(share) for share in found.accuracy), *_cost(shown.stops[name]))
         for name, found in shown.replayed.items()
     ]
-    screen.print("[bold]Share of right answers[/bold], on items that the estimator never saw")
+    n_labels = count(shown.replayed[BEST].labels)
+    screen.print(f"[bold]Share of right answers[/bold] on the half that no estimator saw ({n_labels} labels)")
     screen.print(table(headings, rows))
     best, (share, right) = shown.stops[BEST], shown.sure
     if best is not None:

@@ -9,7 +9,7 @@ import typer
 
 from quorate.cli.arguments import AsJson, Bad, Estimator, Folder, OnBad
 from quorate.cli.source import Size, fitted, opened, size
-from quorate.cli.terminal import console, notes, print_json
+from quorate.cli.terminal import console, notes, plural, print_json
 
 if TYPE_CHECKING:
     from quorate.consensus.estimator import Model
@@ -58,9 +58,9 @@ def _show(model: Model, counts: Size, out: Path) -> None:
 
 def fit_line(model: Model) -> str:
     """How the fit ended, in words."""
-    steps = model.fit.iterations
+    steps = plural(model.fit.iterations, "step")
     return {
-        "converged": f"converged after {steps} steps",
-        "iteration limit": f"stopped at the limit of {steps} steps before it converged; figures may still move",
+        "converged": f"converged after {steps}",
+        "iteration limit": f"stopped at the limit of {steps} before it converged; figures may still move",
         "prior only": "nothing to learn from: these are prior beliefs",
     }[model.fit.status]

@@ -100,6 +100,9 @@ def show(screen: Console, told: Summary) -> None:
     headings = ("task", "answers", "labels each", "expected right", "sure (.9)", "not yet sure")
     screen.print()
     screen.print(table(headings, rows))
+    unheard = sum(task.unheard for task in told.tasks.values())
+    if unheard:
+        screen.print(f"\nAbout {count(unheard)} more answers nobody spoke; those in the file are guesses.")
     screen.print("\nHow sure the answers are\n")
     seen = [step.answers > 0 for step in told.histogram]
     first = seen.index(True) if any(seen) else 0

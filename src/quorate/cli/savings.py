@@ -1,4 +1,4 @@
-"""What stopping early saves when the truth is known: estimators replayed on items that they never saw."""
+"""What stopping early saves when the truth is known: an estimator replayed on items that it never saw."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float64, Int16
 
 from quorate.consensus.registry import estimator
-from quorate.evaluate.protocol import Replay, Trial, Truth, n_labels, replay, trial
+from quorate.evaluate.protocol import Trial, Truth, n_labels, replay, trial
 from quorate.measure.efficiency import Curve, curve
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ class Replayed(NamedTuple):
 
     accuracy: Float64[Array, "steps"]  # share right after 0, 1, 2, ... labels per item and task
     curve: Curve  # stopping every item and task by itself
+    labels: int  # of the items replayed
 
 
 class Stop(NamedTuple):
@@ -43,26 +44,19 @@ def with_truth(coded: Coded, truth: Int16[Array, "items tasks"]) -> Trial:
 
 
 def replayed(name: str, ready: Trial, step: Progress) -> Replayed:
-    """Fit on one half, replay the other label by label, and the reverse; both halves together."""
-    steps: list[Replay] = []
-    wanted: list[Array] = []
-    for half, (teach, judged, truth) in enumerate(ready.halves()):
-        model = estimator(name).fit(teach, progress=_half(step, half, name))
-        steps.append(replay(model, judged, truth))
-        wanted.append(n_labels(judged))
-    both = Replay(*(np.concatenate(part, axis=1) for part in zip(*steps, strict=True)))
-    return Replayed(both.credit.mean(axis=(1, 2)), curve(both.confidence, both.credit, np.concatenate(wanted)))
+    """Fit on one half of the items, replay the other label by label."""
+    teach, judged, truth = ready.halves()[0]
+    model = estimator(name).fit(teach, progress=lambda share, _what: step(share, f"replaying {name}"))
+    steps, wanted = replay(model, judged, truth), n_labels(judged)
+    return Replayed(steps.credit.mean(axis=(1, 2)), curve(steps.confidence, steps.credit, wanted), int(wanted.sum()))
 
 
-def as_right_as(accuracy: float, of: Curve, n_labels: int) -> Stop | None:
-    """The fewest labels with which a curve is at least so accurate; None where it never is."""
-    good = np.flatnonzero(of.accuracy >= accuracy - 1e-12)
+def as_right_as(accuracy: float, of: Replayed) -> Stop | None:
+    """The fewest labels with which an estimator is at least so accurate; None where it never is."""
+    good = np.flatnonzero(of.curve.accuracy >= accuracy - 1e-12)
     if not len(good):
         return None
-    best = good[np.argmax(of.efficiency[good])]
-    saved = float(of.efficiency[best])
-    return Stop(float(of.threshold[best]), round(n_labels * (1 - saved)), saved, float(of.accuracy[best]))
-
-
-def _half(step: Progress, half: int, name: str) -> Progress:
-    return lambda share, what: step((half + share) / 2, name if name in what else f"{name}: {what}")
+    best = good[np.argmax(of.curve.efficiency[good])]
+    saved = float(of.curve.efficiency[best])
+    labels = round(of.labels * (1 - saved))
+    return Stop(float(of.curve.threshold[best]), labels, saved, float(of.curve.accuracy[best]))

@@ -17,7 +17,8 @@ class TaskSummary(NamedTuple):
     """What the consensus says of one task."""
 
     predicts: str
-    answers: int
+    answers: int  # on items about which a person or a model spoke
+    unheard: int  # the other items: their answers rest on other tasks, or on what is usual
     labels_per_item: float
     sure: int  # answers with a confidence of at least .9
     expected_accuracy: float | None  # the mean confidence
@@ -42,21 +43,32 @@ class Summary(NamedTuple):
 def summarised(consensus: Consensus) -> Summary:
     """The figures of a consensus, per task and over all."""
     names = [task.name for task in consensus.schema.tasks]
-    tasks = {name: _task(consensus, name, target) for name, target in zip(names, consensus.targets, strict=True)}
-    confidence = np.concatenate([consensus.confidence(name) for name in names] or [np.zeros(0)])
+    heard = [_heard(consensus, t) for t in range(len(names))]
+    parts = [consensus.confidence(name)[told] for name, told in zip(names, heard, strict=True)]
+    confidence = np.concatenate(parts or [np.zeros(0)])
     # the last edge is open upwards: a confidence of 1 may be 1 + 1e-16
+    targets = zip(names, consensus.targets, heard, strict=True)
+    tasks = {name: _task(consensus, name, target, told) for name, target, told in targets}
     counts = np.histogram(confidence, (*EDGES[:-1], np.inf))[0]
     steps = zip(EDGES[:-1], EDGES[1:], counts.tolist(), strict=True)
     joint = consensus.joint_confidence() if names and consensus.items else None
     return Summary(tasks, tuple(Step(*step) for step in steps), None if joint is None else float(joint.mean()))
 
 
-def _task(consensus: Consensus, name: str, target: Target) -> TaskSummary:
-    confidence, n_labels = consensus.confidence(name), consensus.n_labels(name)
+def _heard(consensus: Consensus, task: int) -> np.ndarray:
+    """The items about which anybody spoke."""
+    if consensus.agents_seen is None:
+        return np.ones(len(consensus.items), bool)
+    return consensus.agents_seen[:, task]
+
+
+def _task(consensus: Consensus, name: str, target: Target, heard: np.ndarray) -> TaskSummary:
+    confidence, n_labels = consensus.confidence(name)[heard], consensus.n_labels(name)[heard]
     n = len(confidence)
     return TaskSummary(
         target_in_words(target),
         n,
+        len(heard) - n,
         float(n_labels.mean()) if n else 0.0,
         int((confidence >= SURE).sum()),
         float(confidence.mean()) if n else None,

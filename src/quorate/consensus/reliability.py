@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float64, Int64
 
 from quorate.consensus.witness import Witness
 from quorate.data.encode import Coded
-from quorate.measure.accuracy import Accuracy, accuracy
+from quorate.measure.accuracy import Accuracy, accuracy, expected_accuracy
 from quorate.measure.mixture import Rows
 from quorate.schema import Task
 
@@ -70,7 +70,8 @@ def judged_people(coded: Coded, task_code: int, of: Witness, level: float) -> li
     answer = coded.labels.code[of.position][order].astype(np.int64)
     rows = Rows(of.of_label, order, answer, np.full(len(order), -1), start.astype(np.int64))
     on_gold = of.gold[of.item[order]] >= 0
-    return _judged(coded.schema.tasks[task_code], "annotator", coded.annotators, rows, rows.size, on_gold, level)
+    found = accuracy(rows, of.credit, level)
+    return _judged(coded.schema.tasks[task_code], "annotator", coded.annotators, rows, rows.size, on_gold, found)
 
 
 def judged_models(coded: Coded, task_code: int, of: Witness, level: float) -> list[Judged]:
@@ -80,7 +81,8 @@ def judged_models(coded: Coded, task_code: int, of: Witness, level: float) -> li
     start = np.searchsorted(model, np.arange(len(coded.models) + 1))
     rows = Rows(of.of_item, item, answer[item, model], np.full(len(item), -1), start.astype(np.int64))
     n = (answer >= 0).sum(axis=0)
-    return _judged(coded.schema.tasks[task_code], "model", coded.models, rows, n, of.gold[item] >= 0, level)
+    found = expected_accuracy(rows, level)
+    return _judged(coded.schema.tasks[task_code], "model", coded.models, rows, n, of.gold[item] >= 0, found)
 
 
 def _judged(
@@ -90,12 +92,11 @@ def _judged(
     rows: Rows,
     answers: Int64[Array, "agents"],
     on_gold: Bool[Array, "rows"],
-    level: float,
+    found: Accuracy,
 ) -> list[Judged]:
-    found = accuracy(rows, level)
     agent = np.repeat(np.arange(len(names)), rows.size)
     n_gold = np.bincount(agent, on_gold, minlength=len(names)).astype(np.int64)
-    constant = _constant(rows, agent)
+    constant = _constant(rows, agent, found)
     judged: list[Judged] = []
     for a in np.flatnonzero(answers > 0).tolist():
         known = found.n_effective[a] >= LEAST
@@ -130,16 +131,16 @@ def _remarks(found: Accuracy, agent: int, *, constant: bool) -> tuple[tuple[Flag
     return tuple(flag for flag, raised in flags.items() if raised), unknown
 
 
-def _constant(rows: Rows, agent: Int64[Array, "rows"]) -> Bool[Array, "agents"]:
+def _constant(rows: Rows, agent: Int64[Array, "rows"], found: Accuracy) -> Bool[Array, "agents"]:
     """Always the same class, where an honest agent would hardly have done so by chance.
 
     The chance that one answer is that class is its share among the truths of the agent's items or among everybody's
     answers, whichever is larger.
     """
-    n_classes, size = rows.truth.shape[1], rows.size
+    n_classes, size = found.truth_n.shape[1], rows.size
     counts = np.bincount(agent * n_classes + rows.first, minlength=len(size) * n_classes).reshape(-1, n_classes)
     usual = counts.argmax(axis=1)
-    truth = np.bincount(agent, rows.truth[rows.at, usual[agent]], minlength=len(size)) / np.maximum(size, 1)
+    truth = found.truth_n[np.arange(len(size)), usual] / np.maximum(size, 1)
     common = (counts.sum(axis=0) / max(counts.sum(), 1))[usual]
     by_chance = size * np.log(np.clip(np.maximum(truth, common), 1e-12, 1.0))
     return (size > 0) & (counts.max(axis=1, initial=0) == size) & (by_chance < np.log(SURPRISE))

@@ -11,7 +11,7 @@ from jaxtyping import Float64
 from quorate.consensus.reliability import Kind
 from quorate.consensus.witness import Witness
 from quorate.data.encode import Coded
-from quorate.measure.dependence import Dependence, dependence, effective_number, families
+from quorate.measure.dependence import Dependence, dependence, effective_number, expected_dependence, families
 from quorate.measure.intervals import Interval, normal_quantile
 from quorate.measure.mixture import Rows
 from quorate.measure.ratings import label_pairs
@@ -95,7 +95,7 @@ def _with_later_models(coded: Coded, task: int, of: Witness, first: int, level: 
     pair, place = np.nonzero(((answer[:, first + 1 :] >= 0) & (answer[:, first : first + 1] >= 0)).T)
     start = np.searchsorted(pair, np.arange(answer.shape[1] - first)).astype(np.int64)
     rows = Rows(of.of_item, items[place], answer[place, first], answer[place, first + 1 + pair], start)
-    return rows, dependence(rows, level)
+    return rows, expected_dependence(rows, level)
 
 
 def _figure(names: tuple[str, str], kind: Kind, task: str, of: Dependence, at: int) -> PairFigure:

@@ -1,9 +1,15 @@
-"""What everybody else says about the truth: the measure of an agent must not contain the agent's own answers.
+"""What is known of the truth when an agent is judged, and what may not testify.
 
-A person's label is held against the posterior of its cell without that label (people and models); two people's labels
-against the posterior without both; a model's answer against the posterior from people alone, so that models that err
-together cannot confirm each other. Where gold is known, it is the truth. The posterior is read as the expert's label on
-tasks whose target is gold, else as the latent class by its name.
+The truth is gold where it is known, and the expert's label on tasks whose target is gold; else what most people would
+say: the majority of a large fresh panel. (Latent classes may drift from the names of classes; a panel cannot.) Where
+the target is the latent class, it is that.
+
+A person is held against the posterior without that person's label, two people against the posterior without both: their
+labels are independent of all others given the latent class, so what the vagueness of that posterior costs can be made
+good (see `quorate.measure.accuracy`). Models are not independent of each other nor of what people find hard, so a
+posterior without them cannot be made good. They are held against the posterior of everybody, in which each has the
+weight that people's labels gave it, but only where this posterior foretells people's labels better than people alone
+do; else, as with estimators that take correlated models for independent witnesses, against people alone.
 """
 
 from __future__ import annotations
@@ -14,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from quorate.consensus.estimator import Model
+from quorate.consensus.estimator import HeldOut, Model
 from quorate.consensus.panel import panel_readout
 from quorate.consensus.posterior import Consensus
 from quorate.data.encode import Coded, ModelOutput
@@ -26,17 +32,19 @@ FLOOR = 1e-9  # a probability below it is taken as this, so that one confident l
 
 
 class Witness(NamedTuple):
-    """Of one task."""
+    """Of one task. States: the latent classes, then the classes as known by gold."""
 
     position: Int64[Array, "labels"]  # place in Coded.labels, rising
     item: Int64[Array, "labels"]
-    of_label: Float64[Array, "labels classes"]  # P(true class), without that label
-    of_item: Float64[Array, "items classes"]  # P(true class), from people alone
+    of_label: Float64[Array, "labels states"]  # posterior without that label
+    credit: Float64[Array, "states classes"]  # P(true class | state)
+    of_item: Float64[Array, "items classes"]  # P(true class), for the models
+    models_testify: bool  # whether of_item has heard them
     known: Bool[Array, "items"]  # people or gold have spoken
     gold: Int64[Array, "items"]  # -1: none
     latent_of_label: Float64[Array, "labels latent"]
     latent_of_item: Float64[Array, "items latent"]  # from everybody
-    table: Float64[Array, "latent classes"]
+    named: Float64[Array, "latent classes"]  # one class per latent class: the most probable
 
     def of_pair(self, left: Int64[Array, "pairs"], right: Int64[Array, "pairs"]) -> Float64[Array, "pairs classes"]:
         """P(true class) without two labels of the same item: q_a q_b / q, up to its sum.
@@ -46,27 +54,56 @@ class Witness(NamedTuple):
         everybody = np.maximum(self.latent_of_item[self.item[left]], FLOOR)
         without = [np.maximum(self.latent_of_label[side], FLOOR) for side in (left, right)]
         latent = without[0] * without[1] / everybody
-        return with_gold(normal(latent @ self.table), self.gold[self.item[left]])
+        return with_gold(normal(latent @ self.named), self.gold[self.item[left]])
 
 
 def witnesses(model: Model, coded: Coded) -> list[Witness]:
     """Of every task; the data in the schema of the model, with its own annotators and models."""
-    everybody = model.predict(coded)
-    people = model.predict(without_models(coded))
-    held = model.held_out(coded, np.arange(len(coded.labels.code)), "others")
-    cell = coded.cell_of_label()
-    found: list[Witness] = []
-    for t in range(coded.n_tasks):
-        order = np.argsort(held.positions[t], kind="stable")
-        position, latent = held.positions[t][order], held.latent[t][order].astype(np.float64)
-        table, gold = _table(everybody, t), coded.gold[:, t].astype(np.int64)
-        item = cell[position] // coded.n_tasks
-        of_label = with_gold(normal(latent @ table), gold[item])
-        of_item = with_gold(normal(people.belief.marginal(t) @ table), gold)
-        known = (gold >= 0) | (np.bincount(item, minlength=coded.n_items) > 0)
-        all_latent = everybody.belief.marginal(t).astype(np.float64)
-        found.append(Witness(position, item, of_label, of_item, known, gold, latent, all_latent, table))
-    return found
+    silent, every_label = without_models(coded), np.arange(len(coded.labels.code))
+    everybody, people = model.predict(coded), model.predict(silent)
+    held = model.held_out(coded, every_label, "others")
+    held_by_people = model.held_out(silent, every_label, "others")
+    return [_witness(coded, t, (everybody, held), (people, held_by_people)) for t in range(coded.n_tasks)]
+
+
+def _witness(
+    coded: Coded, task: int, everybody: tuple[Consensus, HeldOut], people: tuple[Consensus, HeldOut]
+) -> Witness:
+    consensus, held = everybody
+    order = np.argsort(held.positions[task], kind="stable")
+    position, latent = held.positions[task][order], normal(held.latent[task][order])
+    item = coded.cell_of_label()[position] // coded.n_tasks
+    table, gold = _table(consensus, task), coded.gold[:, task].astype(np.int64)
+    testify = _log_likelihood(coded, held, task) > _log_likelihood(coded, people[1], task)
+    of_item = normal((consensus if testify else people[0]).belief.marginal(task) @ table)
+    return Witness(
+        position=position,
+        item=item,
+        of_label=_states(latent, gold[item], table.shape[1]),
+        credit=np.vstack([table, np.eye(table.shape[1])]),
+        of_item=with_gold(of_item, gold),
+        models_testify=testify,
+        known=(gold >= 0) | (np.bincount(item, minlength=coded.n_items) > 0),
+        gold=gold,
+        latent_of_label=latent,
+        latent_of_item=normal(consensus.belief.marginal(task)),
+        named=np.eye(table.shape[1])[table.argmax(axis=1)],
+    )
+
+
+def _log_likelihood(coded: Coded, held: HeldOut, task: int) -> float:
+    """Mean log probability of people's labels, each without itself, in nats; 0 without labels."""
+    said = coded.labels.code[held.positions[task]]
+    given = held.label[task][np.arange(len(said)), said]
+    return float(np.log(np.maximum(given, FLOOR)).mean()) if len(said) else 0.0
+
+
+def _states(
+    latent: Float64[Array, "labels latent"], gold: Int64[Array, "labels"], n_classes: int
+) -> Float64[Array, "labels states"]:
+    """Where gold is known, the state is that class of gold."""
+    on_gold = (gold >= 0)[:, None]
+    return np.hstack([np.where(on_gold, 0.0, latent), on_gold * np.eye(n_classes)[gold]])
 
 
 def without_models(coded: Coded) -> Coded:

@@ -23,10 +23,19 @@ Tables = Mapping[TableName, Clean]
 
 
 class Vocabulary(NamedTuple):
-    """Distinct names over all tables, and the codes of every table that has them."""
+    """Distinct names over all tables, and what the codes of a table's own names are among them."""
 
     names: tuple[str, ...]
-    codes: dict[TableName, Int32[Array, "rows"]]
+    place: dict[TableName, Int32[Array, "values"]]
+
+    def codes(self, table: Clean, column: str) -> Int32[Array, "rows"]:
+        """A column of a table in these codes."""
+        own, place = table.names[column].codes, self.place[table.name]
+        return own if self.same(table) else place[own]
+
+    def same(self, table: Clean) -> bool:
+        """Whether the table's own codes are these codes."""
+        return np.array_equal(self.place[table.name], np.arange(len(self.place[table.name])))
 
 
 def encode_tables(schema: Schema, tables: Tables, cells: Cells | None = None) -> Coded:
@@ -63,36 +72,30 @@ def vocabulary(tables: Tables, column: str, *, by_name: bool = False) -> Vocabul
     ranks: dict[TableName, tuple[Array, Array]] = {
         name: first_seen(names.codes, len(names.values)) for name, names in columns.items()
     }
-    seen = [columns[name].values.take(pa.array(order)) for name, (_, order) in ranks.items()]
-    place, texts = _union(seen)
+    common, texts = _union([columns[name].values.take(pa.array(order)) for name, (_, order) in ranks.items()])
     if by_name:
         order = np.array(sorted(range(len(texts)), key=texts.__getitem__), np.int64)
         texts = [texts[i] for i in order]
-        place = np.argsort(order).astype(np.int32)[place]
-    return Vocabulary(tuple(texts), _recoded(columns, ranks, place))
+        common = np.argsort(order).astype(np.int32)[common]
+    place: dict[TableName, Int32[Array, "values"]] = {}
+    for name, (_, order) in ranks.items():
+        place[name] = np.full(len(columns[name].values), -1, np.int32)
+        place[name][order], common = common[: len(order)], common[len(order) :]
+    return Vocabulary(tuple(texts), place)
 
 
 def _union(seen: Sequence[pa.LargeStringArray]) -> tuple[Int32[Array, "seen"], list[str]]:
-    """The distinct texts of several lists, each without repeats, and where each text of theirs stands among them."""
+    """Where each text of several lists, each without repeats, stands among the distinct ones; and those."""
     if len(seen) == 1:
-        return np.arange(len(seen[0]), dtype=np.int32), seen[0].to_pylist()
+        return np.arange(len(seen[0]), dtype=np.int32), _texts(seen[0])
     union = pa.concat_arrays([pa.array([], pa.large_string()), *seen]).dictionary_encode()
-    return union.indices.to_numpy(), union.dictionary.to_pylist()
+    return union.indices.to_numpy(), _texts(union.dictionary)
 
 
-def _recoded(
-    columns: Mapping[TableName, Names], ranks: Mapping[TableName, tuple[Array, Array]], place: Int32[Array, "seen"]
-) -> dict[TableName, Int32[Array, "rows"]]:
-    """Codes of every table in the common vocabulary; `place` runs over the seen names of one table after the other."""
-    codes: dict[TableName, Int32[Array, "rows"]] = {}
-    start = 0
-    for name, (_, order) in ranks.items():
-        common = np.full(len(columns[name].values), -1, np.int32)
-        common[order] = place[start : start + len(order)]
-        ordered = np.array_equal(common, np.arange(len(common)))
-        codes[name] = columns[name].codes if ordered else common[columns[name].codes]
-        start += len(order)
-    return codes
+def _texts(names: pa.LargeStringArray) -> list[str]:
+    """As Python texts: no name holds a line break, and splitting one long text is faster than making many."""
+    joined = pc.binary_join(pa.LargeListArray.from_arrays([0, len(names)], names), "\n")
+    return joined[0].as_py().split("\n") if len(names) else []
 
 
 # ---- people ---------------------------------------------------------------------------------------------------------
@@ -103,17 +106,17 @@ def _labels(schema: Schema, tables: Tables, items: Vocabulary, annotators: Vocab
     if "labels" not in tables:
         empty = np.zeros(n_items * n_tasks + 1, np.int64)
         return Labels(empty, np.zeros(0, np.int32), np.zeros(0, np.int16), np.zeros(0, np.int64))
-    answer, item = answers(schema, tables["labels"]), items.codes["labels"]
-    arrival = arrival_order(tables["labels"])
-    if arrival is None and cells and item is tables["labels"].names["item"].codes:
-        silent = np.full(n_items * n_tasks + 1 - len(cells.start), len(item), np.int64)  # items of other tables
-        start, row = np.concatenate([cells.start, silent]), cells.row
-    elif arrival is None:
-        start, row = cell_order(item, answer.task, n_items, n_tasks)
+    table, answer = tables["labels"], answers(schema, tables["labels"])
+    arrival = arrival_order(table)
+    if arrival is None and cells and items.same(table):
+        silent = np.full(n_items * n_tasks + 1 - len(cells.start), len(table), np.int64)  # items of other tables
+        start, row, speaker = np.concatenate([cells.start, silent]), cells.row, cells.speaker
     else:
-        start, place = cell_order(item[arrival], answer.task[arrival], n_items, n_tasks)
-        row = arrival[place]
-    return Labels(start, annotators.codes["labels"][row], answer.label[row], row)
+        by_time = slice(None) if arrival is None else arrival
+        item, speaker = items.codes(table, "item")[by_time], table.names["annotator"].codes[by_time]
+        start, row, speaker = cell_order(item, answer.task[by_time], speaker, n_items, n_tasks)
+        row = row if arrival is None else arrival[row]
+    return Labels(start, annotators.place["labels"][speaker], answer.label[row], row)
 
 
 def arrival_order(labels: Clean) -> Int64[Array, "rows"] | None:
@@ -155,7 +158,7 @@ def _by_task(
 ) -> list[tuple[ModelOutput, Int64[Array, "rows"], _Cells]]:
     answer = answers(schema, table)
     rows = [np.flatnonzero(answer.task == task) for task in range(len(schema))]
-    item, model = items.codes[table.name], models.codes[table.name]
+    item, model = items.codes(table, "item"), models.codes(table, "model")
     return [(output, r, _Cells(item[r], model[r], answer.label[r])) for output, r in zip(outputs, rows, strict=True)]
 
 
@@ -184,7 +187,7 @@ def _gold(schema: Schema, tables: Tables, items: Vocabulary) -> Int16[Array, "it
     gold = np.full((len(items.names), len(schema)), -1, np.int16)
     if "gold" in tables:
         answer = answers(schema, tables["gold"])
-        gold[items.codes["gold"], answer.task] = answer.label
+        gold[items.codes(tables["gold"], "item"), answer.task] = answer.label
     return gold
 
 
@@ -195,6 +198,6 @@ def _features(tables: Tables, items: Vocabulary) -> Features:
     found = read_features(tables["items"].rest, len(tables["items"]))
     values = np.zeros((len(items.names), len(found.names)), np.float32)
     known = np.zeros(len(items.names), bool)
-    values[items.codes["items"]] = found.values
-    known[items.codes["items"]] = found.known
+    item = items.codes(tables["items"], "item")
+    values[item], known[item] = found.values, found.known
     return Features(found.names, values, known)

@@ -78,21 +78,7 @@ class Cells(NamedTuple):
 
     start: Int64[Array, "cells_plus_1"]
     row: Int64[Array, "rows"]
-
-
-def cells_of(table: Clean, schema: Schema) -> Cells:
-    """Rows by item and task (items: by item; scores: by item, task and model). Raises DataError for too many cells."""
-    item = table.names["item"]
-    if table.name == "items":
-        outer, inner, n_outer, n_inner = item.codes, np.zeros(len(table), np.int32), len(item.values), 1
-    elif table.name == "scores":
-        vector = groups(item.codes, table.names["task"].codes, table.names["model"].codes)
-        outer, inner = vector.astype(np.int32), np.zeros(len(table), np.int32)
-        n_outer, n_inner = int(vector.max(initial=-1)) + 1, 1
-    else:
-        outer, inner, n_outer, n_inner = item.codes, answers(schema, table).task, len(item.values), len(schema)
-    check_size(n_outer, n_inner, table.source)
-    return Cells(*cell_order(outer, inner, n_outer, n_inner))
+    speaker: Int32[Array, "rows"]  # who speaks, as a code of the table's own names
 
 
 SPEAKER = {"labels": "annotator", "scores": "label", "model_labels": "model"}  # who may speak once in a cell
@@ -105,16 +91,27 @@ KEYS = {
 }
 
 
+def cells_of(table: Clean, schema: Schema) -> Cells:
+    """Rows by item and task (items: by item; scores: by item, task and model). Raises DataError for too many cells."""
+    item, none = table.names["item"], np.zeros(len(table), np.int32)
+    outer, inner, n_outer, n_inner = item.codes, none, len(item.values), 1
+    if table.name == "scores":
+        outer = groups(item.codes, table.names["task"].codes, table.names["model"].codes).astype(np.int32)
+        n_outer = int(outer.max(initial=-1)) + 1
+    elif table.name != "items":
+        inner, n_inner = answers(schema, table).task, len(schema)
+    check_size(n_outer, n_inner, table.source)
+    speaker = table.names[SPEAKER[table.name]].codes if table.name in SPEAKER else none
+    return Cells(*cell_order(outer, inner, speaker, n_outer, n_inner))
+
+
 def repeat_faults(table: Clean, cells: Cells) -> list[Fault]:
     """Rows that speak of what an earlier row has spoken of; the first one stays."""
-    speaker = SPEAKER.get(table.name)
-    names = table.names[speaker] if speaker else None
-    agent = names.codes if names else np.zeros(len(table), np.int32)
-    row, first = repeated(cells.start, cells.row, agent, len(names.values) if names else 1)
+    column = SPEAKER.get(table.name, "task" if table.name == "gold" else "item")
+    row, first = repeated(*cells, len(table.names[column].values))
     if not len(row):
         return []
     earlier = dict(zip(row.tolist(), first.tolist(), strict=True))
-    column = speaker or ("task" if table.name == "gold" else "item")
     mend = f"keep one row per {KEYS[table.name]}"
     return [Fault(np.sort(row), column, lambda place: _repeat(table, place, earlier[place]), mend)]
 

@@ -25,30 +25,34 @@ def first_seen(codes: Int32[Array, "rows"], n_values: int) -> tuple[Int32[Array,
 
 @njit(cache=True)
 def cell_order(
-    outer: Int32[Array, "rows"], inner: Int32[Array, "rows"], n_outer: int, n_inner: int
-) -> tuple[Int64[Array, "cells_plus_1"], Int64[Array, "rows"]]:
-    """Where each cell (outer * n_inner + inner) starts, and the rows by cell, inside a cell in row order."""
+    outer: Int32[Array, "rows"], inner: Int32[Array, "rows"], agent: Int32[Array, "rows"], n_outer: int, n_inner: int
+) -> tuple[Int64[Array, "cells_plus_1"], Int64[Array, "rows"], Int32[Array, "rows"]]:
+    """Where each cell (outer * n_inner + inner) starts; the rows by cell, inside a cell in row order; their agents."""
     start = np.zeros(n_outer * n_inner + 1, np.int64)
     for r in range(len(outer)):
         start[np.int64(outer[r]) * n_inner + inner[r] + 1] += 1
     for cell in range(n_outer * n_inner):
         start[cell + 1] += start[cell]
-    rows = np.empty(len(outer), np.int64)
-    for r in range(len(outer)):
+    row = np.empty(len(outer), np.int64)
+    for r in range(len(outer)):  # row and agent travel as one number: one far write, and no far read afterwards
         cell = np.int64(outer[r]) * n_inner + inner[r]
-        rows[start[cell]] = r
+        row[start[cell]] = (np.int64(r) << 32) | np.int64(agent[r])
         start[cell] += 1
     for cell in range(n_outer * n_inner, 0, -1):  # each start has moved to its end: move it back
         start[cell] = start[cell - 1]
     start[0] = 0
-    return start, rows
+    sorted_agent = np.empty(len(outer), np.int32)
+    for place in range(len(row)):
+        sorted_agent[place] = row[place] & 0x7FFFFFFF
+        row[place] >>= 32
+    return start, row, sorted_agent
 
 
 @njit(cache=True)
 def repeated(
-    start: Int64[Array, "cells_plus_1"], rows: Int64[Array, "rows"], agent: Int32[Array, "rows"], n_agents: int
+    start: Int64[Array, "cells_plus_1"], row: Int64[Array, "rows"], agent: Int32[Array, "rows"], n_agents: int
 ) -> tuple[Int64[Array, "repeats"], Int64[Array, "repeats"]]:
-    """Rows whose agent stands in the same cell before, and the first row where it does."""
+    """Rows whose agent stands in the same cell before, and the first row where it does; all sorted by cell."""
     cell_of = np.full(n_agents, -1, np.int64)
     row_of = np.empty(n_agents, np.int64)
     found = np.empty(0, np.int64)  # grows only where it must: as a rule there are no repeats
@@ -56,15 +60,15 @@ def repeated(
     n_found = 0
     for cell in range(len(start) - 1):
         for place in range(start[cell], start[cell + 1]):
-            a = agent[rows[place]]
+            a = agent[place]
             if cell_of[a] != cell:
                 cell_of[a] = cell
-                row_of[a] = rows[place]
+                row_of[a] = row[place]
                 continue
             if n_found == len(found):
                 found = np.append(found, np.empty(n_found + 1024, np.int64))
                 first = np.append(first, np.empty(n_found + 1024, np.int64))
-            found[n_found] = rows[place]
+            found[n_found] = row[place]
             first[n_found] = row_of[a]
             n_found += 1
     return found[:n_found], first[:n_found]

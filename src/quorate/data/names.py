@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from jaxtyping import Bool, Int8, Int32
 
 from quorate.data.columns import Column, is_bytes, is_missing, is_text, native
+from quorate.data.kernels import first_seen
 
 Array = np.ndarray
 MAX_CHARS = 1_000  # above this, content was mistaken for a name
@@ -170,12 +171,12 @@ def _compose(column: pa.ChunkedArray) -> Reading:
     flaw = inner.flaw.copy()
     flawed = (flaw_of_value != FINE) & (inner.names.codes >= 0)
     flaw[inner.names.codes[flawed]] = flaw_of_value[flawed]
-    codes = inner.names.codes
-    if (indices < 0).any() or (codes < 0).any():
-        codes = np.append(codes, np.int32(-1))
-    if not np.array_equal(codes, np.arange(len(codes))):
-        indices = codes[indices]
-    return Reading(Names(indices, inner.names.values), flaw)
+    codes = np.append(inner.names.codes, np.int32(-1))[indices]
+    rank, order = first_seen(codes, len(flaw))
+    if np.array_equal(rank, np.arange(len(flaw))):
+        return Reading(Names(codes, inner.names.values), flaw)
+    codes = np.append(rank, np.int32(-1))[codes]  # as if every value had been met row by row
+    return Reading(Names(codes, inner.names.values.take(pa.array(order))), flaw[order])
 
 
 def _texts(values: pa.Array) -> tuple[pa.Array, Int8[Array, "values"]]:

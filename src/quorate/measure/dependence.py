@@ -1,8 +1,9 @@
 """Who errs together: correlation of errors, families of agents, and how many independent agents a group is worth.
 
-The correlation is phi, the correlation of the two indicators "this agent is wrong" over items that both answered, with
-an uncertain truth (see `mixture`). Shared items are cut into five kinds: both right, only the first, only the second,
-both wrong with the same class, both wrong with two classes.
+The correlation is phi, the correlation of the two indicators "this agent is wrong" over items that both answered.
+Shared items are cut into five kinds: both right, only the first, only the second, both wrong with the same class, both
+wrong with two classes. As with accuracies there are two ways to count (see `accuracy`): `expected_dependence` under a
+posterior that knows the answers, `dependence` by maximum likelihood against one that does not.
 """
 
 from __future__ import annotations
@@ -35,23 +36,63 @@ class Dependence(NamedTuple):
 
 
 def dependence(rows: Rows, level: float = 0.95) -> Dependence:
-    """Correlation of errors of every pair, with intervals.
+    """Correlation of errors of every pair; rows.truth: of the true class, without the two answers.
 
     >>> rows = Rows(np.eye(2), np.array([0, 0, 0, 1]), np.array([0, 0, 1, 0]), np.array([0, 0, 1, 1]), np.array([0, 4]))
     >>> dependence(rows).correlation.estimate.round(2).tolist()
     [0.58]
     """
-    n_classes = rows.truth.shape[1]
-    of = fitted(rows, _spread(n_classes), _pooled)
-    size = np.maximum(rows.size, 1)[:, None]
-    kinds = of.counts.sum(axis=1) / size
+    of = fitted(rows, _spread(rows.truth.shape[1]), _pooled)
+    size = np.maximum(rows.size, 1)
+    kinds = of.counts.sum(axis=1) / size[:, None]
     phi, gradient, known = _phi(kinds)
-    of_row, unknown = influence(rows, of, gradient)
-    moved = of_row / np.repeat(size[:, 0], rows.size)
+    of_row, unknown = influence(rows, of, np.broadcast_to(gradient[:, None, :], of.counts.shape).copy())
     pair = np.repeat(np.arange(len(size)), rows.size)
-    se = np.sqrt(np.bincount(pair, moved**2, minlength=len(size)) + unknown / size[:, 0] ** 2)
+    se = np.sqrt(np.bincount(pair, of_row**2, minlength=len(size)) + unknown) / size
+    return _dependence(rows, kinds, (phi, known, se), of_row / size[pair], level)
+
+
+def expected_dependence(rows: Rows, level: float = 0.95) -> Dependence:
+    """Correlation of errors of every pair; rows.truth: of the true class, given everybody's answers.
+
+    Intervals as if the truth were certain.
+
+    >>> rows = Rows(np.eye(2), np.array([0, 0, 0, 1]), np.array([0, 0, 1, 0]), np.array([0, 0, 1, 1]), np.array([0, 4]))
+    >>> expected_dependence(rows).correlation.estimate.round(2).tolist()
+    [0.58]
+    """
+    size = np.maximum(rows.size, 1)
+    pair = np.repeat(np.arange(len(size)), rows.size)
+    of_row = _kinds_of_rows(rows)
+    kinds = np.stack([np.bincount(pair, column, minlength=len(size)) for column in of_row.T], axis=1) / size[:, None]
+    phi, gradient, known = _phi(kinds)
+    centred = gradient - (kinds * gradient).sum(axis=1, keepdims=True)
+    moved = (of_row * centred[pair]).sum(axis=1)
+    spread = (kinds * centred**2).sum(axis=1)  # if every row were of one kind
+    seen = np.bincount(pair, moved**2, minlength=len(size)) / size
+    moved *= np.sqrt(spread / np.maximum(seen, 1e-12))[pair] / size[pair]
+    return _dependence(rows, kinds, (phi, known, np.sqrt(spread / size)), moved, level)
+
+
+def _dependence(
+    rows: Rows,
+    kinds: Float64[Array, "pairs kinds"],
+    found: tuple[Float64[Array, "pairs"], Bool[Array, "pairs"], Float64[Array, "pairs"]],
+    moved: Float64[Array, "rows"],
+    level: float,
+) -> Dependence:
+    phi, known, se = found
     wrong = kinds[:, SAME_WRONG] + kinds[:, OTHER_WRONG]
     return Dependence(rows.size, known, _around(phi, se, kinds, rows.size, level), wrong, kinds[:, SAME_WRONG], moved)
+
+
+def _kinds_of_rows(rows: Rows) -> Float64[Array, "rows kinds"]:
+    """P(kind) of every row: one of the two is right only if its class is the true one."""
+    first, second = rows.truth[rows.at, rows.first], rows.truth[rows.at, rows.second]
+    same, none = rows.first == rows.second, np.zeros(len(rows.at))
+    agreed = np.stack([first, none, none, 1 - first, none], axis=1)
+    differing = np.stack([none, first, second, none, np.maximum(1 - first - second, 0.0)], axis=1)
+    return np.where(same[:, None], agreed, differing)
 
 
 def _spread(n_classes: int) -> Float64[Array, "kinds"]:

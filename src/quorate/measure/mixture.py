@@ -23,7 +23,7 @@ from quorate.measure.mixture_kernels import fill_counts, fill_expected
 
 Array = np.ndarray
 
-PRIOR_ROWS = 1.0  # rows of every true class taken as already seen, in the shares of `centre`
+PRIOR_ROWS = 0.5  # rows of every true class taken as already seen, in the shares of `centre`
 TOLERANCE = 1e-4  # of a share, or of a standard error
 MAX_PASSES = 200
 MAX_REACH = 20.0  # steps of EM that may be guessed at once
@@ -104,16 +104,15 @@ class Influence(NamedTuple):
     unknown: Float64[Array, "groups"]  # variance left to the prior where rows tell nothing, times the rows squared
 
 
-def influence(rows: Rows, of: Mixture, gradient: Float64[Array, "groups cells"]) -> Influence:
-    """gradient: the derivative of the function in the mean probability of each cell.
+def influence(rows: Rows, of: Mixture, gradient: Float64[Array, "groups classes cells"]) -> Influence:
+    """gradient: the derivative of the function in the mean probability of each class and cell.
 
     With D = counts and A the products of the weights of a row, summed over rows (what an uncertain truth leaves of
     D [louis1982]), a row moves the function by E[g + x | row], where (A + S) x = (D - A) g on changes that keep the
     shares of every true class summing to 1, and S is the prior. Solved by conjugate gradients, all groups at once.
     """
-    size = np.maximum(rows.size, 1)[:, None]
-    mean = (of.counts.sum(axis=1) / size * gradient).sum(axis=1)
-    aim = np.broadcast_to((gradient - mean[:, None])[:, None, :], of.counts.shape).copy()
+    mean = (of.counts * gradient).sum(axis=(1, 2)) / np.maximum(rows.size, 1)
+    aim = gradient - mean[:, None, None]
     system = _System(rows, of)
     change = system.solved(system.tangent(aim - system.seen(aim)))
     per_row = expected(rows, of, aim + change)

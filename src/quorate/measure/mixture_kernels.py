@@ -123,26 +123,3 @@ def add_information(
             for y in range(len(score)):
                 for z in range(len(score)):
                     out[g, first[r], y, z] += score[y] * score[z]
-
-
-@njit(cache=True)
-def add_log_likelihood(
-    right: Float64[Array, "rows"],
-    start: Int64[Array, "groups_plus_1"],
-    share: Float64[Array, "groups"],
-    grid: Float64[Array, "groups points"],
-    out: Float64[Array, "groups points"],
-) -> None:
-    """Add sum_r log(right_r · x / share + (1 - right_r) · (1 - x) / (1 - share)) for every x of the grid."""
-    for g in range(len(start) - 1):
-        for p in range(grid.shape[1]):
-            up = grid[g, p] / share[g]
-            down = (1.0 - grid[g, p]) / (1.0 - share[g])
-            product = 1.0
-            total = 0.0
-            for r in range(start[g], start[g + 1]):
-                product *= right[r] * up + (1.0 - right[r]) * down
-                if product < 1e-200 or product > 1e200:  # the logarithm is the slow part
-                    total += np.log(max(product, 1e-300))
-                    product = 1.0
-            out[g, p] += total + np.log(max(product, 1e-300))

@@ -5,22 +5,23 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from quorate.cli.savings import as_right_as, replayed, with_truth
+from quorate.cli.savings import Replayed, as_right_as, replayed, with_truth
 from quorate.measure.efficiency import Curve
 from quorate.simulate.world import world
 
 CURVE = Curve(np.array([0.0, 0.6, 0.8, 0.9]), np.array([1.0, 0.7, 0.4, 0.0]), np.array([0.5, 0.9, 0.85, 0.95]))
+FOUND = Replayed(np.array([0.5, 0.95]), CURVE, 1_000)
 
 
 def test_the_cheapest_stop_that_is_as_right_is_found() -> None:
     """The most saved among those with at least the accuracy, though the curve does not rise everywhere."""
-    assert as_right_as(0.85, CURVE, 1_000) == (0.6, 300, 0.7, 0.9)
-    assert as_right_as(0.95, CURVE, 1_000) == (0.9, 1_000, 0.0, 0.95)
+    assert as_right_as(0.85, FOUND) == (0.6, 300, 0.7, 0.9)
+    assert as_right_as(0.95, FOUND) == (0.9, 1_000, 0.0, 0.95)
 
 
 def test_where_the_accuracy_is_never_reached_there_is_no_stop() -> None:
     """Unknown is absence."""
-    assert as_right_as(0.96, CURVE, 1_000) is None
+    assert as_right_as(0.96, FOUND) is None
 
 
 @pytest.mark.parametrize("name", ["majority", "dawid-skene"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -45,6 +47,15 @@ def test_a_consensus_on_no_item_has_no_accuracy() -> None:
     told = summarised(consensus(np.zeros((0, 2))))
     assert told.tasks["ok"].expected_accuracy is None
     assert told.all_tasks_right is None
+
+
+def test_items_about_which_nobody_spoke_are_counted_apart() -> None:
+    """Their answers are what is usual, so they say nothing of how good the others are."""
+    seen = np.array([[True, False], [False, False]])
+    told = summarised(replace(consensus(np.array([[0.9, 0.1], [0.5, 0.5]])), agents_seen=seen))
+    assert [(task.answers, task.unheard) for task in told.tasks.values()] == [(1, 1), (0, 2)]
+    assert told.tasks["ok"].expected_accuracy == pytest.approx(0.9)
+    assert sum(step.answers for step in told.histogram) == 1
 
 
 @pytest.mark.parametrize(

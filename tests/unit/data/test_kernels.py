@@ -20,8 +20,9 @@ def columns(rows: list[tuple[int, int, int]]) -> list[np.ndarray]:
 @given(ROWS)
 def test_rows_lie_cell_after_cell_in_their_own_order(rows):
     """A stable sort by cell, and where each cell starts."""
-    outer, inner, _ = columns(rows)
-    start, order = cell_order(outer, inner, 4, 3)
+    outer, inner, agent = columns(rows)
+    start, order, agents = cell_order(outer, inner, agent, 4, 3)
+    assert agents.tolist() == agent[order].tolist()
     cell = outer.astype(int) * 3 + inner
     assert order.tolist() == sorted(range(len(rows)), key=lambda r: cell[r])
     assert start.tolist() == [int((cell < c).sum()) for c in range(13)]
@@ -32,7 +33,7 @@ def test_rows_lie_cell_after_cell_in_their_own_order(rows):
 def test_repeats_are_the_later_rows_of_one_cell_and_agent(rows):
     """Each with the first row of its kind."""
     outer, inner, agent = columns(rows)
-    row, first = repeated(*cell_order(outer, inner, 4, 3), agent, 3)
+    row, first = repeated(*cell_order(outer, inner, agent, 4, 3), 3)
     expected = {r: rows.index(rows[r]) for r in range(len(rows)) if rows.index(rows[r]) < r}
     assert dict(zip(row.tolist(), first.tolist(), strict=True)) == expected
 
@@ -40,7 +41,7 @@ def test_repeats_are_the_later_rows_of_one_cell_and_agent(rows):
 def test_many_repeats_are_all_found():
     """More than the room that is made for them at first."""
     one = np.zeros(5000, np.int32)
-    row, first = repeated(*cell_order(one, one, 1, 1), one, 1)
+    row, first = repeated(*cell_order(one, one, one, 1, 1), 1)
     assert row.tolist() == list(range(1, 5000))
     assert not first.any()
 
