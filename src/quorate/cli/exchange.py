@@ -44,7 +44,9 @@ Probs = Annotated[Path | None, typer.Option(help="cleanlab: an .npz file with on
 
 def import_file(
     layout: LayoutName,
-    source: Annotated[Path, typer.Argument(help="The table: .csv, .jsonl or .parquet.", show_default=False)],
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", help="The table: .csv, .jsonl or .parquet.", show_default=False)
+    ],
     out: Annotated[Path, typer.Option(help="The dataset folder to make.", show_default=False)],
     gold: Annotated[Path | None, typer.Option(help="crowd-kit and multi-select: a table of trusted labels.")] = None,
     question: Question = None,
@@ -58,6 +60,8 @@ def import_file(
     """Make a dataset folder from another tool's table."""
     from quorate.data.write import write_table
 
+    set_aside = on_bad if on_bad is OnBad.QUARANTINE else None
+    _check(layout, gold=gold, question=question, classes=classes, probs=probs, delimiter=delimiter, on_bad=set_aside)
     if layout is Layout.CROWD_KIT:
         data = _from_crowd_kit(source, gold, question, on_bad)
     elif layout is Layout.CLEANLAB:
@@ -90,6 +94,7 @@ def export_folder(
     as_json: AsJson = False,
 ) -> None:
     """Write people's labels as another tool reads them."""
+    _check(layout, gold=gold, question=question, probs=probs, delimiter=delimiter, consensus=consensus)
     data = opened(folder)
     if layout is Layout.CROWD_KIT:
         told = _to_crowd_kit(data, out, gold, question)
@@ -102,6 +107,21 @@ def export_folder(
     else:
         lines = [f"{name}: {', '.join(value) if isinstance(value, list) else value}" for name, value in told.items()]
         console().print("\n".join(lines), markup=False)
+
+
+TAKES = {
+    Layout.CROWD_KIT: {"gold", "question", "on_bad"},
+    Layout.CLEANLAB: {"question", "classes", "probs"},
+    Layout.MULTI_SELECT: {"gold", "delimiter", "consensus", "on_bad"},
+}
+
+
+def _check(layout: Layout, **options: object) -> None:
+    """Raises SettingError for an option that this layout does not take: ignoring it would be silent."""
+    for name, value in options.items():
+        if value is not None and name not in TAKES[layout]:
+            takes = ", ".join(f"--{other.replace('_', '-')}" for other in sorted(TAKES[layout]))
+            raise SettingError(f"{layout.value} has no use for --{name.replace('_', '-')}; it takes {takes}")
 
 
 # ---- crowd-kit ------------------------------------------------------------------------------------------------------

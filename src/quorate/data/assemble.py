@@ -87,15 +87,9 @@ def vocabulary(tables: Tables, column: str, *, by_name: bool = False) -> Vocabul
 def _union(seen: Sequence[pa.LargeStringArray]) -> tuple[Int32[Array, "seen"], list[str]]:
     """Where each text of several lists, each without repeats, stands among the distinct ones; and those."""
     if len(seen) == 1:
-        return np.arange(len(seen[0]), dtype=np.int32), _texts(seen[0])
+        return np.arange(len(seen[0]), dtype=np.int32), seen[0].to_pylist()
     union = pa.concat_arrays([pa.array([], pa.large_string()), *seen]).dictionary_encode()
-    return union.indices.to_numpy(), _texts(union.dictionary)
-
-
-def _texts(names: pa.LargeStringArray) -> list[str]:
-    """As Python texts: no name holds a line break, and splitting one long text is faster than making many."""
-    joined = pc.binary_join(pa.LargeListArray.from_arrays([0, len(names)], names), "\n")
-    return joined[0].as_py().split("\n") if len(names) else []
+    return union.indices.to_numpy(), union.dictionary.to_pylist()
 
 
 # ---- people ---------------------------------------------------------------------------------------------------------

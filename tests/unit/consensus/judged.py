@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from quorate.data.encode import Coded
-from unit.consensus.known_model import KnownModel
+from unit.consensus.known_model import Families, KnownModel
 from unit.measure.crowd import coded_from_matrix, coded_from_tasks
 
 PREVALENCE = np.array([0.5, 0.3, 0.2])
@@ -74,7 +74,10 @@ class Crowd:
             )
             truths.append(truth)
         coded = coded_from_tasks(drawn, n_classes=3)
-        return cls(coded, known(coded, confusion), np.stack(truths, axis=1), confusion)
+        places = np.split(np.arange(sum(models or [])), np.cumsum(models or [])[:-1])
+        families = Families(tuple(tuple(place.tolist()) for place in places), shared, row(model_accuracy))
+        model = replace(known(coded, confusion), families=families if models else None)
+        return cls(coded, model, np.stack(truths, axis=1), confusion)
 
     @classmethod
     def of(

@@ -1,4 +1,4 @@
-"""A fitted model that knows the truth about people: the reference for whatever judges agents by a posterior."""
+"""A fitted model that knows everything but the truth: the reference for whatever judges agents by a posterior."""
 
 from __future__ import annotations
 
@@ -13,15 +13,36 @@ from quorate.schema import Schema
 
 
 @dataclass(frozen=True)
+class Families:
+    """Models that copy, with probability `shared`, one common answer of their family; else answer on their own."""
+
+    members: tuple[tuple[int, ...], ...]
+    shared: float
+    row: np.ndarray  # of the common answer and of their own: true class, answer
+
+    def log_likelihood(self, answers: np.ndarray) -> np.ndarray:
+        """Of all answers to an item, given each true class: the common answer is summed out."""
+        total = np.zeros((len(answers), len(self.row)))
+        for family in self.members:
+            common = np.tile(self.row, (len(answers), 1, 1))  # items, true class, common answer
+            for member in family:
+                said = answers[:, member]
+                copied = np.eye(len(self.row))[said][:, None, :]
+                common *= self.shared * copied + (1 - self.shared) * self.row[:, said].T[:, :, None]
+            total += np.log(np.maximum(common.sum(axis=2), 1e-300))
+        return total
+
+
+@dataclass(frozen=True)
 class KnownModel(Model):
-    """Posterior from people alone, with their true confusion; models are not listened to."""
+    """The exact posterior, people's confusion and the families of models being known; or, without them, from people."""
 
     schema: Schema
     annotators: tuple[str, ...]
     models: tuple[str, ...]
     prevalence: np.ndarray  # classes
     confusion: np.ndarray  # annotators, true class, label
-    kind: str = "latent"
+    families: Families | None = None
     name: str = "known"
     fit: Fit = field(default_factory=lambda: Fit("converged", 1, (0.0,)))
 
@@ -35,7 +56,7 @@ class KnownModel(Model):
             counts=tuple(data.counts(t) for t in range(data.n_tasks)),
             belief=IndependentBelief(beliefs),
             people=(PeopleRows(eye, eye, eye),) * data.n_tasks,
-            targets=(Target(self.kind, 3 if self.kind == "panel" else None),) * data.n_tasks,
+            targets=(Target("latent"),) * data.n_tasks,
         )
 
     def held_out(self, data: Coded, positions: np.ndarray, given: str) -> HeldOut:
@@ -70,6 +91,9 @@ class KnownModel(Model):
         weights = np.tile(np.log(self.prevalence), (data.n_items, 1))
         chosen = of_task == task
         np.add.at(weights, item[chosen], self._log_likelihood(data)[chosen])
+        answers = data.outputs[task].answer
+        if self.families is not None and (answers >= 0).all():
+            weights += self.families.log_likelihood(answers.astype(int))
         return weights
 
     @staticmethod

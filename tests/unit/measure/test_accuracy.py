@@ -1,11 +1,11 @@
-"""Accuracy against an uncertain truth."""
+"""Accuracy against an uncertain truth: by likelihood without the agent's answer, by expectation with everybody's."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from quorate.measure.accuracy import accuracy
+from quorate.measure.accuracy import accuracy, expected_accuracy
 from quorate.measure.intervals import jeffreys
 from unit.measure.crowd import assert_within
 from unit.measure.witnessed import answers, judged_together, pattern, truths
@@ -15,6 +15,10 @@ PREVALENCE = np.array([0.5, 0.3, 0.2])
 REPEATS = 200
 
 
+def judged(rows):
+    return accuracy(rows, np.eye(rows.truth.shape[1]))
+
+
 def repeated(confusion: np.ndarray, *, n: int, n_witnesses: int = 2, witness: float = 0.7, seed: int = 0):
     """Many agents of the same confusion, each on fresh items."""
     rng = np.random.default_rng(seed)
@@ -22,7 +26,7 @@ def repeated(confusion: np.ndarray, *, n: int, n_witnesses: int = 2, witness: fl
     for _ in range(REPEATS):
         truth, posterior = truths(n, PREVALENCE, pattern(witness, 3), n_witnesses, rng)
         parts.append((posterior, answers(truth, confusion, rng), None))
-    return accuracy(judged_together(parts))
+    return judged(judged_together(parts))
 
 
 def test_a_certain_truth_gives_counts():
@@ -30,7 +34,7 @@ def test_a_certain_truth_gives_counts():
     rng = np.random.default_rng(0)
     truth = rng.choice(3, 500, p=PREVALENCE)
     said = answers(truth, ASYMMETRIC, rng)
-    found = accuracy(judged_together([(np.eye(3)[truth], said, None)]))
+    found = judged(judged_together([(np.eye(3)[truth], said, None)]))
     right = int((said == truth).sum())
     expected = jeffreys(right, 500).at()
     assert found.right.at(0) == pytest.approx(expected, abs=2e-4)
@@ -80,7 +84,7 @@ def test_less_certain_truths_are_worth_fewer_answers():
     """More witnesses, more effective answers; without any witness none, and an interval over everything."""
     effective = [np.median(repeated(ASYMMETRIC, n=200, n_witnesses=w).n_effective) for w in (0, 1, 3, 9)]
     assert effective == sorted(effective)
-    assert effective[0] < 1
+    assert effective[0] < 3
     assert effective[-1] > 150
     blind = repeated(ASYMMETRIC, n=200, n_witnesses=0)
     assert (blind.right.high - blind.right.low > 0.75).all()
@@ -99,8 +103,8 @@ def test_names_of_classes_say_nothing():
     rng, turn = np.random.default_rng(0), np.array([2, 0, 1])
     truth, posterior = truths(300, PREVALENCE, pattern(0.7, 3), 2, rng)
     said = answers(truth, ASYMMETRIC, rng)
-    one = accuracy(judged_together([(posterior, said, None)]))
-    other = accuracy(judged_together([(posterior[:, turn], np.argsort(turn)[said], None)]))
+    one = judged(judged_together([(posterior, said, None)]))
+    other = judged(judged_together([(posterior[:, turn], np.argsort(turn)[said], None)]))
     assert np.allclose(one.right, other.right, atol=1e-6)
     assert np.allclose(one.confusion.estimate[0][np.ix_(turn, turn)], other.confusion.estimate[0], atol=1e-6)
 
@@ -113,14 +117,65 @@ def test_agents_do_not_change_each_other():
         truth, posterior = truths(100, PREVALENCE, pattern(0.7, 3), 2, rng)
         parts.append((posterior, answers(truth, pattern(accuracy_of_one, 3), rng), None))
     nobody = (np.zeros((0, 3)), np.zeros(0, int), None)
-    together = accuracy(judged_together([nobody, parts[0], nobody, parts[1], nobody]))
+    together = judged(judged_together([nobody, parts[0], nobody, parts[1], nobody]))
     for place, part in ((1, parts[0]), (3, parts[1])):
-        alone = accuracy(judged_together([part]))
+        alone = judged(judged_together([part]))
         assert together.right.at(place) == pytest.approx(alone.right.at(0), abs=1e-6)
     assert together.n.tolist() == [0, 100, 0, 100, 0]
 
 
 def test_one_class_is_always_right():
     """A task with one class: accuracy 1 and chance 1."""
-    found = accuracy(judged_together([(np.ones((5, 1)), np.zeros(5, int), None)]))
+    found = judged(judged_together([(np.ones((5, 1)), np.zeros(5, int), None)]))
     assert found.right.estimate[0] == found.chance[0] == pytest.approx(1.0)
+
+
+# ---- latent classes that are no classes -----------------------------------------------------------------------------
+def test_the_order_and_number_of_latent_classes_says_nothing():
+    """Latent classes in another order, or one cut in two halves alike: the same figures, read through the credit."""
+    rng, turn = np.random.default_rng(0), np.array([2, 0, 1])
+    truth, posterior = truths(300, PREVALENCE, pattern(0.7, 3), 2, rng)
+    said = answers(truth, ASYMMETRIC, rng)
+    one = accuracy(judged_together([(posterior, said, None)]), np.eye(3))
+    turned = accuracy(judged_together([(posterior[:, turn], said, None)]), np.eye(3)[turn])
+    assert np.allclose(one.right, turned.right, atol=1e-6)
+    assert np.allclose(one.confusion, turned.confusion, atol=1e-6)
+    halves = np.hstack([posterior[:, :1] / 2, posterior[:, :1] / 2, posterior[:, 1:]])
+    cut = accuracy(judged_together([(halves, said, None)]), np.eye(3)[[0, 0, 1, 2]])
+    assert np.allclose(one.right.estimate, cut.right.estimate, atol=0.005)
+    assert np.allclose(one.truth_n, cut.truth_n, atol=2)
+
+
+def test_an_answer_that_is_right_by_halves_counts_a_half():
+    """Where nothing more can be known than that a class is right for half of the people, answering it is half right."""
+    said = np.repeat([0, 1], 50)
+    credit = np.array([[0.5, 0.5], [0.0, 1.0]])
+    truth = np.tile([1.0, 0.0], (100, 1))
+    assert accuracy(judged_together([(truth, said, None)]), credit).right.estimate[0] == pytest.approx(0.5)
+
+
+# ---- expected counts ------------------------------------------------------------------------------------------------
+def test_expected_counts_are_right_under_a_posterior_that_knows_the_answers():
+    """With the agent's own answer in the posterior, its mean probability is its accuracy, within the repeats' error."""
+    rng = np.random.default_rng(0)
+    parts = []
+    for _ in range(REPEATS):
+        truth, posterior = truths(300, PREVALENCE, pattern(0.7, 3), 2, rng)
+        said = answers(truth, ASYMMETRIC, rng)
+        knowing = posterior * ASYMMETRIC[:, said].T
+        parts.append((knowing / knowing.sum(axis=1, keepdims=True), said, None))
+    found = expected_accuracy(judged_together(parts))
+    true = (PREVALENCE * np.diag(ASYMMETRIC)).sum()
+    assert_within(found.right.estimate.mean(), true, se=found.right.estimate.std(ddof=1) / REPEATS**0.5)
+    assert ((found.right.low <= true) & (true <= found.right.high)).mean() > 0.95 - 4 * (0.95 * 0.05 / REPEATS) ** 0.5
+
+
+def test_both_ways_of_counting_agree_on_a_certain_truth():
+    """Where nothing is uncertain there is one accuracy, and one confusion."""
+    rng = np.random.default_rng(0)
+    truth = rng.choice(3, 400, p=PREVALENCE)
+    rows = judged_together([(np.eye(3)[truth], answers(truth, ASYMMETRIC, rng), None)])
+    one, other = accuracy(rows, np.eye(3)), expected_accuracy(rows)
+    assert np.allclose(one.right, other.right, atol=1e-3)
+    assert np.allclose(one.confusion.estimate, other.confusion.estimate, atol=0.01)
+    assert np.allclose(one.chance, other.chance)

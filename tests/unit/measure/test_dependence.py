@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorate.measure.dependence import dependence, effective_number, families
+from quorate.measure.dependence import dependence, effective_number, expected_dependence, families
 from quorate.measure.intervals import Interval
 from unit.measure.crowd import assert_within
 from unit.measure.witnessed import judged_together, pattern, truths
@@ -113,6 +113,28 @@ def test_influences_add_up_to_the_error():
     se = np.sqrt((influence**2).sum(axis=1))
     assert np.allclose(se, found.correlation.se, rtol=0.2)
     assert (np.abs(influence.sum(axis=1)) < se).all()
+
+
+def test_expected_counts_are_right_under_a_posterior_that_knows_the_answers():
+    """With both answers in the posterior, expected kinds give the simulated correlation within the repeats' error."""
+    rng, parts = np.random.default_rng(0), []
+    row = np.where(np.eye(3, dtype=bool), ACCURACY[:, None], (1 - ACCURACY[:, None]) / 2)
+    for _ in range(REPEATS):
+        posterior, said, also = two_agents(500, 0.5, rng)
+        copied = 0.5 * np.eye(3)[said, also][:, None] + 0.5 * row[:, also].T
+        knowing = posterior * row[:, said].T * copied
+        parts.append((knowing / knowing.sum(axis=1, keepdims=True), said, also))
+    found = expected_dependence(judged_together(parts)).correlation
+    assert_within(found.estimate.mean(), true_correlation(0.5), se=found.estimate.std(ddof=1) / REPEATS**0.5)
+    assert (np.abs(found.estimate - true_correlation(0.5)) < 4 * found.se).all()
+
+
+def test_both_ways_of_counting_agree_on_a_certain_truth():
+    """Where nothing is uncertain there is one correlation with one error."""
+    rows = judged_together([two_agents(400, 0.4, np.random.default_rng(3), certain=True)])
+    one, other = dependence(rows), expected_dependence(rows)
+    assert np.allclose(one.correlation, other.correlation, atol=1e-4)
+    assert np.allclose(one.influence, other.influence, atol=1e-5)
 
 
 def exactly(rho: float) -> Interval:
