@@ -2,10 +2,9 @@
 
 Timed is `Dataset(labels=table).encode()`, which a user waits for; every variant runs in a process of its own, pinned to
 one core, with compiled code cached on disk before the clock starts. Rows are one million items times five labels, with
-ids such as "item-0004217", grouped by item or in random order, as texts or dictionary-encoded. CPU seconds
-tell what
-the work costs when other programs share the machine. Memory is the peak of the process above what it held with the
-table loaded, and the whole peak.
+ids such as "item-0004217", grouped by item or in random order, as texts or dictionary-encoded. CPU
+seconds tell what the work costs when other programs share the machine. Memory is the peak of the process above what it
+held with the table loaded, and the whole peak.
 
     python benchmarks/encode.py --items 1000000
 """

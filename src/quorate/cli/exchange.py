@@ -120,7 +120,7 @@ def _check(layout: Layout, **options: object) -> None:
     """Raises SettingError for an option that this layout does not take: ignoring it would be silent."""
     for name, value in options.items():
         if value is not None and name not in TAKES[layout]:
-            takes = ", ".join(f"--{other.replace('_', '-')}" for other in sorted(TAKES[layout]))
+            takes = ", ".join(f"--{other.replace('_', '-')}" for other in sorted(TAKES[layout] & options.keys()))
             raise SettingError(f"{layout.value} has no use for --{name.replace('_', '-')}; it takes {takes}")
 
 

@@ -18,7 +18,7 @@ from quorate.measure.ratings import label_pairs
 
 Array = np.ndarray
 
-TOGETHER = 0.3  # mean correlation of errors inside a family
+TOGETHER = 0.4  # mean correlation of errors inside a family
 MIN_SHARED = 20  # items that a pair must have in common
 MAX_SHARED = 20_000  # items read per pair of models: an error of the correlation below .01; more would only cost time
 

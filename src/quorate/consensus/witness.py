@@ -4,12 +4,14 @@ The truth is gold where it is known, and the expert's label on tasks whose targe
 say: the majority of a large fresh panel. (Latent classes may drift from the names of classes; a panel cannot.) Where
 the target is the latent class, it is that.
 
+Models testify on a task only where people's labels, each left out in turn, are foretold better with the models than
+without: some estimators take models that copy each other for independent witnesses, and grow too sure.
+
 A person is held against the posterior without that person's label, two people against the posterior without both: their
 labels are independent of all others given the latent class, so what the vagueness of that posterior costs can be made
 good (see `quorate.measure.accuracy`). Models are not independent of each other nor of what people find hard, so a
-posterior without them cannot be made good. They are held against the posterior of everybody, in which each has the
-weight that people's labels gave it, but only where this posterior foretells people's labels better than people alone
-do; else, as with estimators that take correlated models for independent witnesses, against people alone.
+posterior without them could not be made good. They are held against the posterior of all who testify, in which a model
+has the weight that people's labels gave it.
 """
 
 from __future__ import annotations
@@ -38,12 +40,12 @@ class Witness(NamedTuple):
     item: Int64[Array, "labels"]
     of_label: Float64[Array, "labels states"]  # posterior without that label
     credit: Float64[Array, "states classes"]  # P(true class | state)
-    of_item: Float64[Array, "items classes"]  # P(true class), for the models
-    models_testify: bool  # whether of_item has heard them
+    of_item: Float64[Array, "items classes"]  # P(true class)
+    models_testify: bool  # whether all this has heard the models
     known: Bool[Array, "items"]  # people or gold have spoken
     gold: Int64[Array, "items"]  # -1: none
     latent_of_label: Float64[Array, "labels latent"]
-    latent_of_item: Float64[Array, "items latent"]  # from everybody
+    latent_of_item: Float64[Array, "items latent"]
     named: Float64[Array, "latent classes"]  # one class per latent class: the most probable
 
     def of_pair(self, left: Int64[Array, "pairs"], right: Int64[Array, "pairs"]) -> Float64[Array, "pairs classes"]:
@@ -69,19 +71,18 @@ def witnesses(model: Model, coded: Coded) -> list[Witness]:
 def _witness(
     coded: Coded, task: int, everybody: tuple[Consensus, HeldOut], people: tuple[Consensus, HeldOut]
 ) -> Witness:
-    consensus, held = everybody
+    testify = _log_likelihood(coded, everybody[1], task) > _log_likelihood(coded, people[1], task)
+    consensus, held = everybody if testify else people
     order = np.argsort(held.positions[task], kind="stable")
     position, latent = held.positions[task][order], normal(held.latent[task][order])
     item = coded.cell_of_label()[position] // coded.n_tasks
     table, gold = _table(consensus, task), coded.gold[:, task].astype(np.int64)
-    testify = _log_likelihood(coded, held, task) > _log_likelihood(coded, people[1], task)
-    of_item = normal((consensus if testify else people[0]).belief.marginal(task) @ table)
     return Witness(
         position=position,
         item=item,
         of_label=_states(latent, gold[item], table.shape[1]),
         credit=np.vstack([table, np.eye(table.shape[1])]),
-        of_item=with_gold(of_item, gold),
+        of_item=with_gold(normal(consensus.belief.marginal(task) @ table), gold),
         models_testify=testify,
         known=(gold >= 0) | (np.bincount(item, minlength=coded.n_items) > 0),
         gold=gold,

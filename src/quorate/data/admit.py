@@ -80,7 +80,7 @@ def _settle(raw: Raw, table: Clean, faults: Sequence[Fault], on_bad: OnBad, bad:
         row = int(table.row[place])
         fault = found.get(place)
         reason = fault.problem(place) if fault else f"it is part of the score vector of row {table.row[cause]}"
-        record = as_record(raw.record(int(np.searchsorted(raw.row, row))))
+        record = as_record(raw.record(row))
         bad.append(BadRow(raw.name, row, fault.column if fault else None, reason, record))
     kept = np.ones(len(table), bool)
     kept[list(whole)] = False

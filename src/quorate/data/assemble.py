@@ -107,10 +107,12 @@ def _labels(schema: Schema, tables: Tables, items: Vocabulary, annotators: Vocab
         start, row, speaker = np.concatenate([cells.start, silent]), cells.row, cells.speaker
     else:
         by_time = slice(None) if arrival is None else arrival
-        item, speaker = items.codes(table, "item")[by_time], table.names["annotator"].codes[by_time]
-        start, row, speaker = cell_order(item, answer.task[by_time], speaker, n_items, n_tasks)
+        item, task, speaker = items.codes(table, "item"), table.names["task"].codes, table.names["annotator"].codes
+        start, row, speaker = cell_order(
+            item[by_time], task[by_time], answer.task_of, speaker[by_time], n_items, n_tasks
+        )
         row = row if arrival is None else arrival[row]
-    return Labels(start, annotators.place["labels"][speaker], answer.label[row], row)
+    return Labels(start, annotators.place["labels"][speaker], answer.classes(table, row), row)
 
 
 def arrival_order(labels: Clean) -> Int64[Array, "rows"] | None:
@@ -151,9 +153,10 @@ def _by_task(
     schema: Schema, table: Clean, outputs: tuple[ModelOutput, ...], items: Vocabulary, models: Vocabulary
 ) -> list[tuple[ModelOutput, Int64[Array, "rows"], _Cells]]:
     answer = answers(schema, table)
-    rows = [np.flatnonzero(answer.task == task) for task in range(len(schema))]
+    tasks, classes = answer.tasks(table), answer.classes(table)
+    rows = [np.flatnonzero(tasks == task) for task in range(len(schema))]
     item, model = items.codes(table, "item"), models.codes(table, "model")
-    return [(output, r, _Cells(item[r], model[r], answer.label[r])) for output, r in zip(outputs, rows, strict=True)]
+    return [(output, r, _Cells(item[r], model[r], classes[r])) for output, r in zip(outputs, rows, strict=True)]
 
 
 def _put_scores(output: ModelOutput, cells: _Cells, score: Float64[Array, "rows"]) -> None:
@@ -180,8 +183,8 @@ def _put_answers(output: ModelOutput, cells: _Cells) -> None:
 def _gold(schema: Schema, tables: Tables, items: Vocabulary) -> Int16[Array, "items tasks"]:
     gold = np.full((len(items.names), len(schema)), -1, np.int16)
     if "gold" in tables:
-        answer = answers(schema, tables["gold"])
-        gold[items.codes(tables["gold"], "item"), answer.task] = answer.label
+        answer, table = answers(schema, tables["gold"]), tables["gold"]
+        gold[items.codes(table, "item"), answer.tasks(table)] = answer.classes(table)
     return gold
 
 

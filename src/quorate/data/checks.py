@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64, Int16, Int32, Int64, UInt64
 
 from quorate.data.faults import Fault
-from quorate.data.kernels import cell_order, look_up, repeated
+from quorate.data.kernels import cell_order, first_seen, look_up, pairs_seen, repeated
 from quorate.data.names import shown
 from quorate.data.tables import Clean
 from quorate.errors import DataError, SchemaError
@@ -21,43 +21,56 @@ MAX_CELLS = 2**28  # item-task pairs; beyond it the arrays of a data set would n
 
 
 class Answers(NamedTuple):
-    """Which task and which of its classes every row of a table speaks of; -1 where the schema does not know it."""
+    """What the names of a table's tasks and labels are in the schema; -1 where it does not know them."""
 
-    task: Int32[Array, "rows"]
-    label: Int16[Array, "rows"]
+    task_of: Int32[Array, "task_values"]
+    class_of: Int16[Array, "tasks_plus_1 label_values"]  # the last row is for unknown tasks
+
+    def tasks(self, table: Clean) -> Int32[Array, "rows"]:
+        """The task of every row."""
+        return self.task_of[table.names["task"].codes]
+
+    def classes(self, table: Clean, places: Int64[Array, "asked"] | None = None) -> Int16[Array, "asked"]:
+        """The class of every row, or of these."""
+        asked = np.arange(len(table)) if places is None else places
+        return look_up(asked, table.names["task"].codes, table.names["label"].codes, *self)
 
 
 def answers(schema: Schema, table: Clean) -> Answers:
-    """Tasks and labels of a table as codes of the schema."""
+    """How to read a table by the schema."""
     task, label = table.names["task"], table.names["label"]
     task_of = np.array([schema.code_of.get(name, -1) for name in task.values.to_pylist()], np.int32)
     place = {text: code for code, text in enumerate(label.values.to_pylist())}
-    class_of = np.full((len(schema) + 1, len(place)), -1, np.int16)  # the last row is for unknown tasks
+    class_of = np.full((len(schema) + 1, len(place)), -1, np.int16)
     for code, entry in enumerate(schema.tasks):
         for class_code, name in enumerate(entry.classes):
             if name in place:
                 class_of[code, place[name]] = class_code
-    return Answers(*look_up(task_of, class_of, task.codes, label.codes))
+    return Answers(task_of, class_of)
 
 
 def schema_faults(table: Clean, schema: Schema) -> list[Fault]:
     """Tasks and classes that the schema does not have."""
-    if table.name == "items":
+    if table.name == "items" or not len(table):
         return []
-    answer = answers(schema, table)
+    answer, task, label = answers(schema, table), table.names["task"], table.names["label"]
+    seen = pairs_seen(task.codes, label.codes, len(task.values), len(label.values))
+    if not (seen & (answer.class_of[answer.task_of] < 0)).any():
+        return []
+    tasks, classes = answer.tasks(table), answer.classes(table)
     known = ", ".join(shown(task.name) for task in schema.tasks[:12])
     faults = [
         Fault(
-            np.flatnonzero(answer.task < 0),
+            np.flatnonzero(tasks < 0),
             "task",
-            lambda place: f"{shown(table.names['task'].at(place))} is no task of the schema, which has {known}",
+            lambda place: f"{shown(task.at(place))} is no task of the schema, which has {known}",
             "correct the name, or add the task to the schema",
             SchemaError,
         ),
         Fault(
-            np.flatnonzero((answer.task >= 0) & (answer.label < 0)),
+            np.flatnonzero((tasks >= 0) & (classes < 0)),
             "label",
-            lambda place: _unknown_class(table.names["label"].at(place), schema.tasks[answer.task[place]]),
+            lambda place: _unknown_class(label.at(place), schema.tasks[tasks[place]]),
             "correct the label, or add the class to the schema",
             SchemaError,
         ),
@@ -94,15 +107,16 @@ KEYS = {
 def cells_of(table: Clean, schema: Schema) -> Cells:
     """Rows by item and task (items: by item; scores: by item, task and model). Raises DataError for too many cells."""
     item, none = table.names["item"], np.zeros(len(table), np.int32)
-    outer, inner, n_outer, n_inner = item.codes, none, len(item.values), 1
+    outer, inner, inner_of = item.codes, none, np.zeros(1, np.int32)
+    n_outer, n_inner = len(item.values), 1
     if table.name == "scores":
         outer = groups(item.codes, table.names["task"].codes, table.names["model"].codes).astype(np.int32)
         n_outer = int(outer.max(initial=-1)) + 1
     elif table.name != "items":
-        inner, n_inner = answers(schema, table).task, len(schema)
+        inner, inner_of, n_inner = table.names["task"].codes, answers(schema, table).task_of, len(schema)
     check_size(n_outer, n_inner, table.source)
     speaker = table.names[SPEAKER[table.name]].codes if table.name in SPEAKER else none
-    return Cells(*cell_order(outer, inner, speaker, n_outer, n_inner))
+    return Cells(*cell_order(outer, inner, inner_of, speaker, n_outer, n_inner))
 
 
 def repeat_faults(table: Clean, cells: Cells) -> list[Fault]:
@@ -147,12 +161,15 @@ def check_size(n_items: int, n_tasks: int, source: str) -> None:
 
 
 def groups(*codes: Array) -> Int64[Array, "rows"]:
-    """One number per distinct combination of codes, from 0 without gaps."""
-    group = np.zeros(len(codes[0]), np.int64)
+    """One number per distinct combination of codes, by first appearance, from 0 without gaps."""
+    group, size, room = np.zeros(len(codes[0]), np.int64), 1, 4 * len(codes[0]) + 2**20
     for column in codes:
+        size *= int(column.max(initial=0)) + 1
         group = group * (int(column.max(initial=0)) + 1) + column
-        group = np.unique(group, return_inverse=True)[1]
-    return group
+        if size > room:  # too many combinations for a table of them all
+            group = np.unique(group, return_inverse=True)[1]
+            size = int(group.max(initial=0)) + 1
+    return first_seen(group.astype(np.int32), size)[0][group].astype(np.int64)
 
 
 def whole_vectors(table: Clean, places: Int64[Array, "bad"]) -> dict[int, int]:
@@ -180,13 +197,15 @@ class _Vectors(NamedTuple):
 
 def _vectors(table: Clean, schema: Schema) -> _Vectors:
     answer, model = answers(schema, table), table.names["model"].codes
-    of_row = groups(table.names["item"].codes, answer.task, model)
-    first = np.unique(of_row, return_index=True)[1]
-    mark = np.random.default_rng(0).integers(0, 2**63, int(answer.label.max()) + 1, np.uint64)
-    classes = np.zeros(len(first), np.uint64)
-    np.add.at(classes, of_row, mark[answer.label])
+    tasks, classes = answer.tasks(table), answer.classes(table)
+    of_row = groups(table.names["item"].codes, tasks, model)
+    first = np.empty(int(of_row.max()) + 1, np.int64)
+    first[of_row[::-1]] = np.arange(len(of_row))[::-1]  # the last one written stays: the first row
+    mark = np.random.default_rng(0).integers(0, 2**63, int(classes.max()) + 1, np.uint64)
+    fingerprint = np.zeros(len(first), np.uint64)
+    np.add.at(fingerprint, of_row, mark[classes])
     total = np.bincount(of_row, table.rest["score"].to_numpy())
-    return _Vectors(of_row, first, total, classes, groups(answer.task, model)[first])
+    return _Vectors(of_row, first, total, fingerprint, groups(tasks, model)[first])
 
 
 def vector_faults(table: Clean, schema: Schema) -> list[Fault]:

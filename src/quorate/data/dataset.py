@@ -149,7 +149,8 @@ class Dataset:
 
     @cached_property
     def _coded(self) -> Coded:
-        return encode_tables(self._schema, self._tables, self._cells)
+        cells, self._cells = self._cells, None
+        return encode_tables(self._schema, self._tables, cells)
 
     # ---- parts of it ------------------------------------------------------------------------------------------
 

@@ -42,7 +42,7 @@ class BadRow(NamedTuple):
     record: str  # what the row held, as a JSON object; as a JSON text where it could not be taken apart
 
 
-def error_of(faults: Sequence[Fault], source: str, rows: Int64[Array, "rows"]) -> DataError:
+def error_of(faults: Sequence[Fault], source: str, rows: Sequence[int] | Int64[Array, "rows"]) -> DataError:
     """The error for the earliest bad row; it says how many more are like it. rows: place to data row."""
     fault = min(faults, key=lambda fault: int(fault.places.min()))
     place = int(fault.places.min())

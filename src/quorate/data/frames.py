@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import narwhals as nw
-import numpy as np
 import pyarrow as pa
 
 from quorate.data.columns import Column, is_bytes
@@ -35,7 +34,7 @@ def raw_table(name: TableName, source: str, columns: Sequence[tuple[str, Column]
     if len(found) < len(columns):
         raise _twice([column for column, _ in columns], source)
     n_rows = len(columns[0][1]) if columns else 0
-    return Raw(name, source, found, np.arange(1, n_rows + 1))
+    return Raw(name, source, found, range(1, n_rows + 1))
 
 
 def _twice(names: Sequence[str], source: str) -> FormatError:

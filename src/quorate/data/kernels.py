@@ -25,17 +25,22 @@ def first_seen(codes: Int32[Array, "rows"], n_values: int) -> tuple[Int32[Array,
 
 @njit(cache=True)
 def cell_order(
-    outer: Int32[Array, "rows"], inner: Int32[Array, "rows"], agent: Int32[Array, "rows"], n_outer: int, n_inner: int
+    outer: Int32[Array, "rows"],
+    inner: Int32[Array, "rows"],
+    inner_of: Int32[Array, "inner_values"],
+    agent: Int32[Array, "rows"],
+    n_outer: int,
+    n_inner: int,
 ) -> tuple[Int64[Array, "cells_plus_1"], Int64[Array, "rows"], Int32[Array, "rows"]]:
-    """Where each cell (outer * n_inner + inner) starts; the rows by cell, inside a cell in row order; their agents."""
+    """Where each cell (outer * n_inner + inner_of[inner]) starts; the rows by cell, then as before; their agents."""
     start = np.zeros(n_outer * n_inner + 1, np.int64)
     for r in range(len(outer)):
-        start[np.int64(outer[r]) * n_inner + inner[r] + 1] += 1
+        start[np.int64(outer[r]) * n_inner + inner_of[inner[r]] + 1] += 1
     for cell in range(n_outer * n_inner):
         start[cell + 1] += start[cell]
     row = np.empty(len(outer), np.int64)
     for r in range(len(outer)):  # row and agent travel as one number: one far write, and no far read afterwards
-        cell = np.int64(outer[r]) * n_inner + inner[r]
+        cell = np.int64(outer[r]) * n_inner + inner_of[inner[r]]
         row[start[cell]] = (np.int64(r) << 32) | np.int64(agent[r])
         start[cell] += 1
     for cell in range(n_outer * n_inner, 0, -1):  # each start has moved to its end: move it back
@@ -87,18 +92,18 @@ def pairs_seen(
 
 @njit(cache=True)
 def look_up(
-    task_of: Int32[Array, "task_values"],
-    class_of: Int16[Array, "tasks_plus_1 label_values"],
+    place: Int64[Array, "asked"],
     task: Int32[Array, "rows"],
     label: Int32[Array, "rows"],
-) -> tuple[Int32[Array, "rows"], Int16[Array, "rows"]]:
-    """Task and class of every row from the codes of its names; the last row of `class_of` is for unknown tasks."""
-    tasks = np.empty(len(task), np.int32)
-    classes = np.empty(len(task), np.int16)
-    for r in range(len(task)):
-        tasks[r] = task_of[task[r]]
-        classes[r] = class_of[tasks[r], label[r]]
-    return tasks, classes
+    task_of: Int32[Array, "task_values"],
+    class_of: Int16[Array, "tasks_plus_1 label_values"],
+) -> Int16[Array, "asked"]:
+    """The class of every row that is asked for; the last row of `class_of` is for unknown tasks."""
+    classes = np.empty(len(place), np.int16)
+    for i in range(len(place)):
+        r = place[i]
+        classes[i] = class_of[task_of[task[r]], label[r]]
+    return classes
 
 
 @njit(cache=True)

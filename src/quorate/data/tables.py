@@ -38,6 +38,9 @@ ALSO_CALLED = {
 }
 
 
+Rows = range | Int64[Array, "rows"]  # data rows in the source, from 1; a range takes no memory
+
+
 class Unread(NamedTuple):
     """A row that could not be taken apart."""
 
@@ -54,11 +57,12 @@ class Raw(NamedTuple):
     name: TableName
     source: str  # what messages call it
     columns: dict[str, Column]
-    row: Int64[Array, "rows"]  # data row in the source, from 1
+    row: Rows
     unread: tuple[Unread, ...] = ()
 
-    def record(self, place: int) -> dict[str, Any]:
-        """What one row held."""
+    def record(self, row: int) -> dict[str, Any]:
+        """What one data row held."""
+        place = row - 1 if isinstance(self.row, range) else int(np.searchsorted(self.row, row))
         return {name: cell(column, place) for name, column in self.columns.items()}
 
 
@@ -71,7 +75,7 @@ class Clean:
     columns: tuple[str, ...]  # in the order of the source
     names: dict[str, Names]
     rest: dict[str, pa.ChunkedArray]  # the other columns
-    row: Int64[Array, "rows"]  # data row in the source, from 1
+    row: Rows
 
     def __len__(self) -> int:
         return len(self.row)
@@ -83,7 +87,7 @@ class Clean:
             self,
             names={column: names.keep(places) for column, names in self.names.items()},
             rest={name: column.take(pa.array(places)) for name, column in self.rest.items()},
-            row=self.row[places],
+            row=places + 1 if isinstance(self.row, range) else self.row[places],
         )
 
     def table(self) -> pa.Table:

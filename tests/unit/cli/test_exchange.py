@@ -91,7 +91,7 @@ def test_a_consensus_on_options_is_joined_to_one_list_per_question(run, tmp_path
         (("import", "spreadsheet", "no.csv", "--out", "data"), "cleanlab"),
         (("import", "cleanlab", "wide.csv", "--probs", "wide.csv", "--out", "data"), "numpy.savez"),
         (("import", "cleanlab", "wide.csv", "--on-bad", "quarantine", "--out", "data"), "no use for --on-bad"),
-        (("export", "crowd-kit", "{folder}", "--delimiter", ";", "--out", "out.csv"), "--gold, --on-bad, --question"),
+        (("export", "crowd-kit", "{folder}", "--delimiter", ";", "--out", "out.csv"), "--gold, --question"),
         (("export", "crowd-kit", "{folder}", "--out", "out.csv"), "name one of"),
         (("export", "crowd-kit", "{folder}", "--out", "o.csv", "--question", "safe", "--gold", "g.csv"), "no gold"),
     ],

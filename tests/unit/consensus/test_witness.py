@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from quorate.consensus.witness import without_models, witnesses
+from quorate.consensus.posterior import PeopleRows, Target
+from quorate.consensus.witness import _table, without_models, witnesses
 from quorate.measure.ratings import label_pairs
 from unit.consensus.judged import Crowd
 from unit.measure.crowd import coded_from_matrix

@@ -9,7 +9,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from quorate.data.checks import groups
 from quorate.data.dataset import Dataset
 from quorate.errors import DataError, FormatError, SchemaError
 from unit.data.small import SCHEMA, labels, scores
@@ -208,3 +211,11 @@ def test_more_cells_than_memory_holds_are_refused():
     one = pa.array(["x"]).take(pa.array(np.zeros(n, np.int64)))
     with pytest.raises(DataError, match="300,000 items times 1,000 tasks are more than"):
         Dataset(labels=pa.table({"item": ids, "task": tasks, "annotator": one, "label": one}))
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.tuples(st.integers(0, 2**31 - 2), st.integers(0, 3), st.integers(0, 2**31 - 2)), max_size=20))
+def test_a_group_is_a_combination(rows):
+    """By first appearance, however large the codes."""
+    found = groups(*(np.array([row[i] for row in rows], np.int32) for i in range(3)))
+    assert found.tolist() == [list(dict.fromkeys(rows)).index(row) for row in rows]

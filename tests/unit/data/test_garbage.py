@@ -23,7 +23,7 @@ quick = settings(deadline=None, max_examples=150, suppress_health_check=list(Hea
 def kept_rows(data: Dataset, name: str) -> list[int]:
     """Numbers of the source rows that are in the data set."""
     table = data._tables.get(name)
-    return [] if table is None else table.row.tolist()
+    return [] if table is None else [int(row) for row in table.row]
 
 
 def check_encoded(data: Dataset) -> None:

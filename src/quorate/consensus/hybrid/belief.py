@@ -26,7 +26,6 @@ class FactorBelief(Belief):
 
     @cached_property
     def _marginals(self) -> Float64[Array, "items latent"]:
-        kernels.use_threads(len(self.logits), *self.theta.shape)
         return kernels.marginals(self.theta, self.off, self.logits, self.active)
 
     def marginal(self, task: int) -> Float64[Array, "items _latent"]:
@@ -36,5 +35,4 @@ class FactorBelief(Belief):
     def expect(self, events: Sequence[Float64[Array, "items _latent"]]) -> Float64[Array, "items"]:
         """E[prod_t events[t][latent_t] | data], over the joint posterior."""
         side_by_side = np.ascontiguousarray(np.concatenate(list(events), axis=1))
-        kernels.use_threads(len(self.logits), *self.theta.shape)
         return kernels.expectations(self.theta, self.off, self.logits, self.active, side_by_side)

@@ -13,18 +13,53 @@ exp(E).
 from __future__ import annotations
 
 import numpy as np
-from numba import config, njit, prange, set_num_threads
+from numba import njit, prange
 
 BLOCKS = 32  # fixed, so that sums are added in the same order on any number of cores
 RESCALE_EVERY = 3  # tasks multiplied before the running product is brought back to order one
 
-SMALL = 400_000  # items * latent * points below which a second thread costs more than it brings
+SMALL = 1_000_000  # items * latent * points below which a second thread costs more than it brings
 
 
-def use_threads(n_items: int, n_latent: int, n_points: int) -> None:
-    """As many threads for the next passes of this Python thread as their size is worth."""
-    small = n_items * n_latent * n_points < SMALL
-    set_num_threads(1 if small else config.NUMBA_NUM_THREADS)  # pyright: ignore[reportAttributeAccessIssue]
+def score_pass(theta, off, evidence, labeled, active):
+    """Per item log p(labels | scores), P(latent | all), P(latent | scores); per point the gain in theta's logits.
+
+    labeled = E + L. active: 0 nothing known, else something known. Axes: items, latent; gain (latent, points).
+    The arithmetic is that of theta's type: single precision fits faster, and its error lies below that of the rule.
+    """
+    log_likelihood = np.zeros(len(evidence))
+    after, before = np.zeros(evidence.shape), np.zeros(evidence.shape)
+    gain = np.zeros((BLOCKS, *theta.shape), theta.dtype)
+    run = _score_alone if _is_small(evidence, theta) else _score_together
+    run(theta, off, evidence, labeled, active, log_likelihood, after, before, gain)
+    return log_likelihood, after, before, gain.astype(np.float64).sum(axis=0) * theta
+
+
+def marginals(theta, off, logits, active):
+    """P(latent | all) of every item and task, also where nothing is known of the task itself. Axes: items, latent."""
+    out = np.zeros(logits.shape)
+    (_marginals_alone if _is_small(logits, theta) else _marginals_together)(theta, off, logits, active, out)
+    return out
+
+
+def expectations(theta, off, logits, active, events):
+    """E[prod_t event_t(latent_t) | all]; events (items, latent) in [0, 1]. Axis: items."""
+    out = np.empty(len(logits))
+    run = _expectations_alone if _is_small(logits, theta) else _expectations_together
+    run(theta, off, logits, active, events, out)
+    return out
+
+
+def cavities(theta, off, logits, active, item, task, own):
+    """P(latent of the label's task | all but that label). own (held, width): the label's own log row. (held, width)."""
+    out = np.zeros(own.shape)
+    small = len(item) * theta.size < SMALL
+    (_cavities_alone if small else _cavities_together)(theta, off, logits, active, item, task, own, out)
+    return out
+
+
+def _is_small(items, theta):
+    return len(items) * theta.size < SMALL
 
 
 @njit(cache=True, fastmath=True)
@@ -94,53 +129,60 @@ def _shares(theta, lo, hi, weights, total, product, before, out, item, gain):
         out[item, c] = abs(share * weight)
 
 
-@njit(cache=True, parallel=True, fastmath=True)
-def score_pass(theta, off, evidence, labeled, active):
-    """Per item log p(labels | scores), P(latent | all), P(latent | scores); per point the gain in theta's logits.
-
-    labeled = E + L. active: 0 nothing known, else something known. Axes: items, latent; gain (latent, points).
-    The arithmetic is that of theta's type: single precision fits in half the time, and its error lies below that of
-    the rule.
-    """
-    kind = theta.dtype
+@njit(cache=True, fastmath=True)
+def _score_block(block, theta, off, evidence, labeled, active, log_likelihood, after, before, gain):
     n_items, n_latent, n_points = evidence.shape[0], evidence.shape[1], theta.shape[1]
-    n_tasks = off.shape[0] - 1
-    gain = np.zeros((BLOCKS, n_latent, n_points), kind)
-    log_likelihood = np.zeros(n_items)
-    after, before = np.zeros((n_items, n_latent)), np.zeros((n_items, n_latent))
+    n_tasks, kind = off.shape[0] - 1, theta.dtype
+    num, den = np.empty((n_tasks, n_points), kind), np.empty((n_tasks, n_points), kind)
+    cn, cd = np.empty(n_latent, kind), np.empty(n_latent, kind)
+    w, v = np.empty(n_points, kind), np.empty(n_points, kind)
+    for i in range(block * n_items // BLOCKS, (block + 1) * n_items // BLOCKS):
+        scale = _side(theta, off, labeled, active, i, num, cn, w)
+        scale -= _side(theta, off, evidence, active, i, den, cd, v)
+        total_w, total_v = w.sum(), v.sum()
+        log_likelihood[i] = scale + np.log(total_w) - np.log(total_v)
+        w /= total_w
+        v /= total_v
+        for t in range(n_tasks):
+            if active[i, t] != 0:
+                _shares(theta, off[t], off[t + 1], cn, num[t], w, False, after, i, gain[block])
+                _shares(theta, off[t], off[t + 1], cd, den[t], v, True, before, i, gain[block])
+
+
+@njit(cache=True)
+def _score_alone(theta, off, evidence, labeled, active, log_likelihood, after, before, gain):
+    for block in range(BLOCKS):
+        _score_block(block, theta, off, evidence, labeled, active, log_likelihood, after, before, gain)
+
+
+@njit(cache=True, parallel=True)
+def _score_together(theta, off, evidence, labeled, active, log_likelihood, after, before, gain):
     for block in prange(BLOCKS):
-        num, den = np.empty((n_tasks, n_points), kind), np.empty((n_tasks, n_points), kind)
-        cn, cd = np.empty(n_latent, kind), np.empty(n_latent, kind)
-        w, v = np.empty(n_points, kind), np.empty(n_points, kind)
-        for i in range(block * n_items // BLOCKS, (block + 1) * n_items // BLOCKS):
-            scale = _side(theta, off, labeled, active, i, num, cn, w) - _side(
-                theta, off, evidence, active, i, den, cd, v
-            )
-            total_w, total_v = w.sum(), v.sum()
-            log_likelihood[i] = scale + np.log(total_w) - np.log(total_v)
-            w /= total_w
-            v /= total_v
-            for t in range(n_tasks):
-                if active[i, t] != 0:
-                    _shares(theta, off[t], off[t + 1], cn, num[t], w, False, after, i, gain[block])
-                    _shares(theta, off[t], off[t + 1], cd, den[t], v, True, before, i, gain[block])
-    return log_likelihood, after, before, gain.astype(np.float64).sum(axis=0) * theta
+        _score_block(block, theta, off, evidence, labeled, active, log_likelihood, after, before, gain)
 
 
-@njit(cache=True, parallel=True, fastmath=True)
-def marginals(theta, off, logits, active):
-    """P(latent | all) of every item and task, also where nothing is known of the task itself. Axes: items, latent."""
+@njit(cache=True, fastmath=True)
+def _marginals_block(block, theta, off, logits, active, out):
     n_items, n_latent, n_points = logits.shape[0], logits.shape[1], theta.shape[1]
     n_tasks = off.shape[0] - 1
-    out = np.zeros((n_items, n_latent))
+    total, weights, product = np.empty((n_tasks, n_points)), np.empty(n_latent), np.empty(n_points)
+    for i in range(block * n_items // BLOCKS, (block + 1) * n_items // BLOCKS):
+        _side(theta, off, logits, active, i, total, weights, product)
+        product /= product.sum()
+        for t in range(n_tasks):
+            _spread(theta, off[t], off[t + 1], active[i, t] != 0, weights, total[t], product, out[i])
+
+
+@njit(cache=True)
+def _marginals_alone(theta, off, logits, active, out):
+    for block in range(BLOCKS):
+        _marginals_block(block, theta, off, logits, active, out)
+
+
+@njit(cache=True, parallel=True)
+def _marginals_together(theta, off, logits, active, out):
     for block in prange(BLOCKS):
-        total, weights, product = np.empty((n_tasks, n_points)), np.empty(n_latent), np.empty(n_points)
-        for i in range(block * n_items // BLOCKS, (block + 1) * n_items // BLOCKS):
-            _side(theta, off, logits, active, i, total, weights, product)
-            product /= product.sum()
-            for t in range(n_tasks):
-                _spread(theta, off[t], off[t + 1], active[i, t] != 0, weights, total[t], product, out[i])
-    return out
+        _marginals_block(block, theta, off, logits, active, out)
 
 
 @njit(cache=True, fastmath=True)
@@ -156,62 +198,82 @@ def _spread(theta, lo, hi, known, weights, total, product, out):
         out[c] = share
 
 
-@njit(cache=True, parallel=True, fastmath=True)
-def expectations(theta, off, logits, active, events):
-    """E[prod_t event_t(latent_t) | all]; events (items, latent) in [0, 1]. Axis: items."""
+@njit(cache=True, fastmath=True)
+def _expectations_block(block, theta, off, logits, active, events, out):
     n_items, n_latent, n_points = logits.shape[0], logits.shape[1], theta.shape[1]
     n_tasks = off.shape[0] - 1
-    out = np.empty(n_items)
-    for block in prange(BLOCKS):
-        total, weights, product = np.empty((n_tasks, n_points)), np.empty(n_latent), np.empty(n_points)
-        for i in range(block * n_items // BLOCKS, (block + 1) * n_items // BLOCKS):
-            _side(theta, off, logits, active, i, total, weights, product)
-            product /= product.sum()
-            for t in range(n_tasks):
-                if active[i, t] == 0:
-                    weights[off[t] : off[t + 1]] = 1.0
-                    total[t] = 1.0
-                for s in range(n_points):
-                    happens = 0.0
-                    for c in range(off[t], off[t + 1]):
-                        happens += theta[c, s] * weights[c] * events[i, c]
-                    product[s] *= happens / total[t, s]
-            out[i] = product.sum()
-    return out
+    total, weights, product = np.empty((n_tasks, n_points)), np.empty(n_latent), np.empty(n_points)
+    for i in range(block * n_items // BLOCKS, (block + 1) * n_items // BLOCKS):
+        _side(theta, off, logits, active, i, total, weights, product)
+        product /= product.sum()
+        for t in range(n_tasks):
+            if active[i, t] == 0:
+                weights[off[t] : off[t + 1]] = 1.0
+                total[t] = 1.0
+            for s in range(n_points):
+                happens = 0.0
+                for c in range(off[t], off[t + 1]):
+                    happens += theta[c, s] * weights[c] * events[i, c]
+                product[s] *= happens / total[t, s]
+        out[i] = product.sum()
 
 
-@njit(cache=True, parallel=True, fastmath=True)
-def cavities(theta, off, logits, active, item, task, own):
-    """P(latent of the label's task | all but that label). own (held, width): the label's own log row. (held, width)."""
-    n_held, n_points = item.shape[0], theta.shape[1]
-    n_tasks = off.shape[0] - 1
-    out = np.zeros(own.shape)
+@njit(cache=True)
+def _expectations_alone(theta, off, logits, active, events, out):
+    for block in range(BLOCKS):
+        _expectations_block(block, theta, off, logits, active, events, out)
+
+
+@njit(cache=True, parallel=True)
+def _expectations_together(theta, off, logits, active, events, out):
     for block in prange(BLOCKS):
-        total, weights, product = np.empty(n_points), np.empty(theta.shape[0]), np.empty(n_points)
-        for h in range(block * n_held // BLOCKS, (block + 1) * n_held // BLOCKS):
-            i, done = item[h], 0
-            product[:] = 1.0
-            for t in range(n_tasks):
-                if active[i, t] != 0 and t != task[h]:
-                    _tilt(theta, logits, i, off[t], off[t + 1], _top(logits, i, off[t], off[t + 1]), weights, total)
-                    _multiply(product, total)
-                    done += 1
-                    if done % RESCALE_EVERY == 0:
-                        _rescale(product)
-            product /= product.sum()
-            lo, n_latent = off[task[h]], off[task[h] + 1] - off[task[h]]
-            top = -np.inf
-            for c in range(n_latent):
-                top = max(top, logits[i, lo + c] - own[h, c])
-            norm = 0.0
-            for c in range(n_latent):
-                prior = 0.0
-                for s in range(n_points):
-                    prior += theta[lo + c, s] * product[s]
-                out[h, c] = prior * np.exp(logits[i, lo + c] - own[h, c] - top)
-                norm += out[h, c]
-            out[h, :n_latent] /= norm
-    return out
+        _expectations_block(block, theta, off, logits, active, events, out)
+
+
+@njit(cache=True, fastmath=True)
+def _cavities_block(block, theta, off, logits, active, item, task, own, out):
+    n_held, n_points, n_tasks = item.shape[0], theta.shape[1], off.shape[0] - 1
+    total, weights, product = np.empty(n_points), np.empty(theta.shape[0]), np.empty(n_points)
+    for h in range(block * n_held // BLOCKS, (block + 1) * n_held // BLOCKS):
+        i, done = item[h], 0
+        product[:] = 1.0
+        for t in range(n_tasks):
+            if active[i, t] != 0 and t != task[h]:
+                _tilt(theta, logits, i, off[t], off[t + 1], _top(logits, i, off[t], off[t + 1]), weights, total)
+                _multiply(product, total)
+                done += 1
+                if done % RESCALE_EVERY == 0:
+                    _rescale(product)
+        product /= product.sum()
+        _without(theta, off[task[h]], off[task[h] + 1], logits[i], own[h], product, out[h])
+
+
+@njit(cache=True, fastmath=True)
+def _without(theta, lo, hi, logits, own, product, out):
+    """P(latent) of one task, its own label's log row taken off."""
+    top, norm = -np.inf, 0.0
+    for c in range(lo, hi):
+        top = max(top, logits[c] - own[c - lo])
+    for c in range(lo, hi):
+        prior = 0.0
+        for s in range(product.shape[0]):
+            prior += theta[c, s] * product[s]
+        out[c - lo] = prior * np.exp(logits[c] - own[c - lo] - top)
+        norm += out[c - lo]
+    for c in range(hi - lo):
+        out[c] /= norm
+
+
+@njit(cache=True)
+def _cavities_alone(theta, off, logits, active, item, task, own, out):
+    for block in range(BLOCKS):
+        _cavities_block(block, theta, off, logits, active, item, task, own, out)
+
+
+@njit(cache=True, parallel=True)
+def _cavities_together(theta, off, logits, active, item, task, own, out):
+    for block in prange(BLOCKS):
+        _cavities_block(block, theta, off, logits, active, item, task, own, out)
 
 
 @njit(cache=True)

@@ -179,7 +179,6 @@ class HybridModel(Model):
         own = np.log(rows[local, :, label]) if given == "others" else np.zeros((len(place), rows.shape[1]))
         task_of = np.full(len(place), task, np.int64)
         item = own_batch.votes.item[place]
-        kernels.use_threads(len(place), *self.tables.theta.shape)
         latent = kernels.cavities(
             self.tables.theta, self.vocabulary.off, batch.labeled, batch.active, item, task_of, own
         )

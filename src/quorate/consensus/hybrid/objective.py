@@ -15,6 +15,7 @@ people mean by it, and models that err together share one vote, since their weig
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -24,7 +25,7 @@ from quorate.consensus.hybrid import kernels
 from quorate.consensus.hybrid.evidence import Evidence
 from quorate.consensus.hybrid.labels import RowPlaces, Votes
 from quorate.consensus.hybrid.options import FIXED, Settings
-from quorate.consensus.hybrid.parameters import Parameters, Prior, Shape, TaskParameters, views
+from quorate.consensus.hybrid.parameters import Parameters, Prior, Shape, TaskParameters, n_parameters, views
 
 Array = np.ndarray
 CHUNK = 8_192  # items per pass: bounds the memory beside the data
@@ -73,13 +74,38 @@ class Objective:
             _chain_weights(shape, problem.priors[t], sums.weights[t], slopes, t)
             counts = sums.counts[problem.places.start[t] : problem.places.start[t + 1]]
             _chain_rows(shape, problem.priors[t], tables.rows[t], counts, slopes.tasks[t])
-        penalty = sum(
-            _penalise(shape, prior, parameters, slopes, t, self.settings, tables.rows[t])
-            for t, (shape, prior) in enumerate(zip(problem.shapes, problem.priors, strict=True))
+        log_prior = sum(
+            _pseudo_labels(prior, rows, slope)
+            for prior, rows, slope in zip(problem.priors, tables.rows, slopes.tasks, strict=True)
         )
-        excess = parameters.strength_all[0] - FIXED.strength
-        slopes.strength_all[0] -= FIXED.strength_all * excess
-        return sums.log_likelihood - penalty - 0.5 * FIXED.strength_all * excess**2, gradient
+        pulled = self._precision * (vector - self._centre)
+        gradient -= pulled
+        return sums.log_likelihood + log_prior - 0.5 * float(pulled @ (vector - self._centre)), gradient
+
+    @cached_property
+    def _precision(self) -> Float64[Array, "parameters"]:
+        """Of the Gaussian prior of every parameter; 0 where pseudo-labels are the prior instead."""
+        vector = np.zeros(n_parameters(self.problem.shapes))
+        parameters = views(vector, self.problem.shapes)
+        parameters.strength_all[:] = FIXED.strength_all
+        for part, shape in zip(parameters.tasks, self.problem.shapes, strict=True):
+            part.strength[:] = FIXED.strength_task
+            part.weights[:] = weight_precision(shape, self.settings)
+            part.loading[:] = FIXED.loading
+            part.prevalence[:] = FIXED.prevalence
+            part.leniency[:] = self.settings.annotator * FIXED.leniency
+            part.rows[:] = self.settings.annotator
+        return vector
+
+    @cached_property
+    def _centre(self) -> Float64[Array, "parameters"]:
+        """Of the same prior."""
+        vector = np.zeros(n_parameters(self.problem.shapes))
+        parameters = views(vector, self.problem.shapes)
+        parameters.strength_all[:] = FIXED.strength
+        for part, prior in zip(parameters.tasks, self.problem.priors, strict=True):
+            part.prevalence[:] = prior.prevalence
+        return vector
 
     def log_likelihood(self, vector: Float64[Array, "parameters"]) -> Float64[Array, "items"]:
         """Per item, log p(labels | scores) without penalty, in nats."""
@@ -138,7 +164,6 @@ def _chunk(problem: Problem, tables: Tables, theta: Float[Array, "latent points"
     evidence = evidence_logits(problem.evidence, tables.weights, lo, hi)
     labeled = evidence.copy()
     kernels.add_labels(labeled, *votes, tables.log_rows)
-    kernels.use_threads(hi - lo, *tables.theta.shape)
     return _Chunk(*kernels.score_pass(theta, problem.off, evidence, labeled, problem.active[lo:hi]), votes)
 
 
@@ -192,36 +217,16 @@ def _chain_rows(
     part.rows[:] = prior.over_latent.T @ people[:-1] @ prior.over_classes if prior.structured else people[:-1]
 
 
-def _penalise(
-    shape: Shape,
-    prior: Prior,
-    parameters: Parameters,
-    slopes: Parameters,
-    t: int,
-    settings: Settings,
-    rows: Float64[Array, "agents latent classes"],
-) -> float:
-    """The negative log prior of one task up to a constant; its gradient is taken off `slopes`."""
-    part, slope = parameters.tasks[t], slopes.tasks[t]
-    pulls = (
-        (part.strength, slope.strength, 0.0, FIXED.strength_task),
-        (part.weights, slope.weights, 0.0, weight_precision(shape, settings)),
-        (part.loading, slope.loading, 0.0, FIXED.loading),
-        (part.prevalence, slope.prevalence, prior.prevalence, FIXED.prevalence),
-        (part.leniency, slope.leniency, 0.0, settings.annotator * FIXED.leniency),
-        (part.rows, slope.rows, 0.0, settings.annotator),
-    )
-    penalty = 0.0
-    for value, gradient, centre, precision in pulls:
-        np.subtract(gradient, precision * (value - centre), out=gradient)
-        penalty += 0.5 * float((precision * (value - centre) ** 2).sum())
+def _pseudo_labels(prior: Prior, rows: Float64[Array, "agents latent classes"], slope: TaskParameters) -> float:
+    """The log prior of the population's and the expert's rows up to a constant; its gradient is added to `slope`."""
+    log_prior = 0.0
     for pseudo, row, gradient in (
         (FIXED.people * prior.people, rows[-2], slope.people),
         (FIXED.gold * prior.gold, rows[-1], slope.gold),
     ):
         np.add(gradient, pseudo - pseudo.sum(axis=1, keepdims=True) * row, out=gradient)
-        penalty -= float((pseudo * np.log(row)).sum())
-    return penalty
+        log_prior += float((pseudo * np.log(row)).sum())
+    return log_prior
 
 
 def weight_precision(shape: Shape, settings: Settings) -> Float64[Array, "columns"]:

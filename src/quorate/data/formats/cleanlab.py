@@ -143,7 +143,7 @@ def _labels(source: str, items: Column, answers: Mapping[str, Names], question: 
         "annotator": pa.chunked_array([pa.array(list(answers), pa.string()).take(pa.array(annotator))]),
         "label": wide.take(pa.array(annotator * len(known) + row)),
     }
-    return Raw("labels", source, columns, np.arange(1, len(row) + 1))
+    return Raw("labels", source, columns, range(1, len(row) + 1))
 
 
 def _repeated(text: str, times: int) -> pa.ChunkedArray:
@@ -167,7 +167,7 @@ def _scores(pred_probs: Mapping[str, Array], items: Column, classes: tuple[str, 
         parts.append(pa.table(names))
     table = pa.concat_tables(parts)
     return Raw(
-        "scores", "pred_probs", dict(zip(table.column_names, table.columns, strict=True)), np.arange(1, len(table) + 1)
+        "scores", "pred_probs", dict(zip(table.column_names, table.columns, strict=True)), range(1, len(table) + 1)
     )
 
 

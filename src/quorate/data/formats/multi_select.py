@@ -15,15 +15,16 @@ import pyarrow as pa
 from quorate.data.columns import Column, cell, is_blank, plain
 from quorate.data.dataset import Dataset
 from quorate.data.faults import OnBad
-from quorate.data.frames import read_frame
+from quorate.data.formats.source import read_source
 from quorate.data.names import FINE, FLAWS, flaw_problem, name_text, read_names, shown
 from quorate.data.naming import natural_key
 from quorate.data.tables import Raw, TableName
-from quorate.errors import DataError, FormatError, SchemaError
+from quorate.errors import DataError, SchemaError
 from quorate.schema import Option, Schema, Task
 
 Array = np.ndarray
 NO, YES = "no", "yes"
+COLUMNS = ("item", "task", "label")
 
 
 def from_multi_select(
@@ -36,7 +37,7 @@ def from_multi_select(
     delimiter: str | None = None,
     on_bad: OnBad = "raise",
 ) -> Dataset:
-    """A data set from tables whose label column holds all that apply: a list, or a text with a delimiter.
+    """A data set from tables or files whose label column holds all that apply: a list, or a text with a delimiter.
 
     questions: which tasks are choose-all-that-apply (None: all). classes: what each of them offers (None: all that
     anybody chose). An empty list is an answer (none applies), a missing one is not.
@@ -50,7 +51,7 @@ def from_multi_select(
     [['art', 'war']]
     """
     frames: dict[TableName, Any] = {"labels": labels, "model_labels": model_labels, "gold": gold}
-    raws = [read_frame(name, frame) for name, frame in frames.items() if frame is not None]
+    raws = [read_source(name, frame, COLUMNS) for name, frame in frames.items() if frame is not None]
     answered = {raw.name: _answers(raw, questions, delimiter) for raw in raws}
     offered = _offered(answered.values(), classes or {})
     tables = {raw.name: _split(raw, answered[raw.name], offered) for raw in raws}
@@ -66,10 +67,6 @@ class _Answers(NamedTuple):
 
 
 def _answers(raw: Raw, questions: Collection[str] | None, delimiter: str | None) -> _Answers:
-    for column in ("item", "task", "label"):
-        if column not in raw.columns:
-            mend = "add it, or rename the column that holds it"
-            raise FormatError("the column is missing", mend=mend, source=raw.source, column=column)
     task = read_names(raw.columns["task"]).names
     missing = np.flatnonzero(task.codes < 0)
     if len(missing):
