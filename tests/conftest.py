@@ -7,6 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("quorate", deadline=None)  # a loaded machine is no failure; time is for benchmarks
+settings.load_profile("quorate")
 
 DATA = Path(os.environ.get("QUORATE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 

@@ -57,7 +57,7 @@ Measure = Literal[
 
 PEOPLE = "people"
 PAIR_ENTRIES = 2 * 10**8  # numbers touched by the resamples of all pairs; beyond it fewer resamples are drawn
-FEWEST_RESAMPLES = 200
+FEWEST_RESAMPLES = 100
 MAX_SCALE = 30  # classes of an ordered task: its alphas sum classes x classes per item
 
 NO_PAIR = "no item has labels of two people"
