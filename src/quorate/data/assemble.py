@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Float64, Int16, Int32, Int64
 
-from quorate.data.checks import Cells, answers, check_size
+from quorate.data.checks import Cells, answers, check_outputs, check_size
 from quorate.data.encode import Coded, Labels, ModelOutput, no_output
 from quorate.data.features import Features, read_features
 from quorate.data.kernels import cell_order, first_seen
@@ -47,6 +47,7 @@ def encode_tables(schema: Schema, tables: Tables, cells: Cells | None = None) ->
     annotators = vocabulary(tables, "annotator", by_name=True)
     models = vocabulary(tables, "model", by_name=True)
     check_size(len(items.names), max(len(schema), 1), " and ".join(table.source for table in tables.values()))
+    check_outputs(len(items.names), len(models.names), schema)
     features = _features(tables, items)
     return Coded(
         schema=schema,
@@ -112,7 +113,7 @@ def _labels(schema: Schema, tables: Tables, items: Vocabulary, annotators: Vocab
             item[by_time], task[by_time], answer.task_of, speaker[by_time], n_items, n_tasks
         )
         row = row if arrival is None else arrival[row]
-    return Labels(start, annotators.place["labels"][speaker], answer.classes(table, row), row)
+    return Labels(start, annotators.place["labels"][speaker], answer.classes(table)[row], row)
 
 
 def arrival_order(labels: Clean) -> Int64[Array, "rows"] | None:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64, Int16, Int32, Int64, UInt64
 
 from quorate.data.faults import Fault
-from quorate.data.kernels import cell_order, first_seen, look_up, pairs_seen, repeated
+from quorate.data.kernels import cell_order, first_seen, look_up, repeated
 from quorate.data.names import shown
 from quorate.data.tables import Clean
 from quorate.errors import DataError, SchemaError
@@ -17,6 +17,7 @@ from quorate.schema import Schema, Task
 
 Array = np.ndarray
 SUM_TOLERANCE = 1e-3
+MAX_SCORES = 2**32  # of four bytes each
 MAX_CELLS = 2**28  # item-task pairs; beyond it the arrays of a data set would need more than some gigabytes
 
 
@@ -24,53 +25,53 @@ class Answers(NamedTuple):
     """What the names of a table's tasks and labels are in the schema; -1 where it does not know them."""
 
     task_of: Int32[Array, "task_values"]
-    class_of: Int16[Array, "tasks_plus_1 label_values"]  # the last row is for unknown tasks
+    column_of: Int32[Array, "label_values"]  # in `class_of`; the last column is for labels of no task
+    class_of: Int16[Array, "tasks_plus_1 columns"]  # the last row is for unknown tasks
 
     def tasks(self, table: Clean) -> Int32[Array, "rows"]:
         """The task of every row."""
         return self.task_of[table.names["task"].codes]
 
-    def classes(self, table: Clean, places: Int64[Array, "asked"] | None = None) -> Int16[Array, "asked"]:
-        """The class of every row, or of these."""
-        asked = np.arange(len(table)) if places is None else places
-        return look_up(asked, table.names["task"].codes, table.names["label"].codes, *self)
+    def classes(self, table: Clean) -> Int16[Array, "rows"]:
+        """The class of every row."""
+        return look_up(table.names["task"].codes, table.names["label"].codes, *self)
 
 
 def answers(schema: Schema, table: Clean) -> Answers:
     """How to read a table by the schema."""
-    task, label = table.names["task"], table.names["label"]
-    task_of = np.array([schema.code_of.get(name, -1) for name in task.values.to_pylist()], np.int32)
-    place = {text: code for code, text in enumerate(label.values.to_pylist())}
-    class_of = np.full((len(schema) + 1, len(place)), -1, np.int16)
-    for code, entry in enumerate(schema.tasks):
-        for class_code, name in enumerate(entry.classes):
-            if name in place:
-                class_of[code, place[name]] = class_code
-    return Answers(task_of, class_of)
+    labels = {name: column for column, name in enumerate(dict.fromkeys(k for t in schema.tasks for k in t.classes))}
+    class_of = np.full((len(schema) + 1, len(labels) + 1), -1, np.int16)
+    for code, task in enumerate(schema.tasks):
+        class_of[code, [labels[name] for name in task.classes]] = np.arange(len(task.classes))
+    task_texts, label_texts = (table.names[column].values.to_pylist() for column in ("task", "label"))
+    return Answers(
+        np.array([schema.code_of.get(name, -1) for name in task_texts], np.int32),
+        np.array([labels.get(name, len(labels)) for name in label_texts], np.int32),
+        class_of,
+    )
 
 
 def schema_faults(table: Clean, schema: Schema) -> list[Fault]:
     """Tasks and classes that the schema does not have."""
-    if table.name == "items" or not len(table):
+    if table.name == "items":
         return []
     answer, task, label = answers(schema, table), table.names["task"], table.names["label"]
-    seen = pairs_seen(task.codes, label.codes, len(task.values), len(label.values))
-    if not (seen & (answer.class_of[answer.task_of] < 0)).any():
-        return []
-    tasks, classes = answer.tasks(table), answer.classes(table)
-    known = ", ".join(shown(task.name) for task in schema.tasks[:12])
+    classes = answer.classes(table)
+    bad = np.flatnonzero(classes < 0)
+    tasks = answer.task_of[task.codes[bad]]
+    known = ", ".join(shown(task.name) for task in schema.tasks[:12]) + (", ..." if len(schema) > 12 else "")
     faults = [
         Fault(
-            np.flatnonzero(tasks < 0),
+            bad[tasks < 0],
             "task",
             lambda place: f"{shown(task.at(place))} is no task of the schema, which has {known}",
             "correct the name, or add the task to the schema",
             SchemaError,
         ),
         Fault(
-            np.flatnonzero((tasks >= 0) & (classes < 0)),
+            bad[tasks >= 0],
             "label",
-            lambda place: _unknown_class(label.at(place), schema.tasks[tasks[place]]),
+            lambda place: _unknown_class(label.at(place), schema.task(task.at(place))),
             "correct the label, or add the class to the schema",
             SchemaError,
         ),
@@ -157,6 +158,17 @@ def check_size(n_items: int, n_tasks: int, source: str) -> None:
         )
 
 
+def check_outputs(n_items: int, n_models: int, schema: Schema) -> None:
+    """Raises DataError where the scores of all models would need more than 16 GiB."""
+    n_classes = sum(len(task.classes) for task in schema.tasks)
+    if n_items * n_models * n_classes > MAX_SCORES:
+        raise DataError(
+            f"{n_items:,} items times {n_models:,} models times {n_classes:,} classes: over {MAX_SCORES:,} scores",
+            mend="split the data by items, or check that the model column holds models",
+            column="model",
+        )
+
+
 # ---- score vectors --------------------------------------------------------------------------------------------------
 
 
@@ -201,6 +213,7 @@ def _vectors(table: Clean, schema: Schema) -> _Vectors:
     of_row = groups(table.names["item"].codes, tasks, model)
     first = np.empty(int(of_row.max()) + 1, np.int64)
     first[of_row[::-1]] = np.arange(len(of_row))[::-1]  # the last one written stays: the first row
+    # a random number per class: sums of them tell sets of classes apart
     mark = np.random.default_rng(0).integers(0, 2**63, int(classes.max()) + 1, np.uint64)
     fingerprint = np.zeros(len(first), np.uint64)
     np.add.at(fingerprint, of_row, mark[classes])

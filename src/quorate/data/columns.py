@@ -49,14 +49,14 @@ def is_blank(value: Any) -> bool:
     return is_missing(value) or (isinstance(value, str | bytes) and not value.strip())
 
 
-def cell(column: Column, place: int) -> Any:
+def cell(column: Column | pa.Array, place: int) -> Any:
     """One value, for people to read."""
     found = column[place]
     try:
         return found.as_py() if isinstance(found, pa.Scalar) else found
     except (ValueError, OverflowError):  # text that is no UTF-8; a time beyond the year 9999
         held = found.as_buffer() if hasattr(found, "as_buffer") else None
-        return bytes(held).decode("utf-8", "backslashreplace") if held else repr(found)
+        return bytes(held).decode("utf-8", "backslashreplace") if held else f"a value of type {found.type}"
 
 
 def native(column: pa.ChunkedArray) -> pa.ChunkedArray:

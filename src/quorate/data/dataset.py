@@ -78,15 +78,22 @@ class Dataset:
     @classmethod
     def from_raw(cls, raws: Sequence[Raw], schema: Schema | None = None, on_bad: OnBad = "raise") -> Dataset:
         """For importers: tables as they were read, so that errors name rows and columns of the source."""
+        check_way(on_bad)
         return cls._of(admit(raws, schema, on_bad))
 
     @classmethod
     def read(cls, folder: str | PathLike[str], on_bad: OnBad = "raise") -> Dataset:
-        """A dataset folder: `schema.json` (inferred and written when absent) and any of the five tables.
+        r"""A dataset folder: `schema.json` (inferred and written when absent) and any of the five tables.
 
         Tables are files such as `labels.csv`, `scores.jsonl`, `gold.parquet`; other files stay untouched. With
         `on_bad="quarantine"`, bad rows go to `quarantine/labels.jsonl` and so on, with row number and reason.
         Raises DataError that names file, row, column and the mend.
+
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     _ = Path(folder, "labels.csv").write_text("item,task,annotator,label\na,stars,ann,4\n")
+        ...     Dataset.read(folder).schema.task("stars").classes
+        ('4',)
         """
         check_way(on_bad)
         return cls._of(read_folder(Path(folder), on_bad))
@@ -158,6 +165,10 @@ class Dataset:
         """The same items with at most the first n labels of every item and task, in order of arrival.
 
         Raises SettingError for a negative n.
+
+        >>> labels = {"item": ["a"] * 3, "task": ["ok"] * 3, "annotator": ["ann", "bo", "cy"], "label": ["y", "n", "y"]}
+        >>> Dataset(labels=pa.table(labels)).first_labels(2).labels["annotator"].to_pylist()
+        ['ann', 'bo']
         """
         if n < 0:
             raise SettingError(f"first_labels needs n of at least 0, not {n}")
@@ -183,7 +194,13 @@ class Dataset:
         return self._with({name: _of_items(table, names) for name, table in self._tables.items()})
 
     def split(self, fraction: float, seed: int = 0) -> tuple[Dataset, Dataset]:
-        """A random share of the items (rounded), and the others. Raises SettingError for a share outside [0, 1]."""
+        """A random share of the items (rounded), and the others. Raises SettingError for a share outside [0, 1].
+
+        >>> gold = {"item": ["a", "b", "c", "d"], "task": ["ok"] * 4, "label": ["y", "n", "y", "n"]}
+        >>> train, test = Dataset(gold=pa.table(gold)).split(0.5, seed=0)
+        >>> sorted(train.encode().items + test.encode().items)
+        ['a', 'b', 'c', 'd']
+        """
         if not 0 <= fraction <= 1:
             raise SettingError(f"fraction must lie in [0, 1], not {fraction}")
         items = self.encode().items

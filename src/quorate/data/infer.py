@@ -73,14 +73,16 @@ def spelling_faults(table: Clean, given: Given) -> list[Fault]:
     """Labels that another row, of whatever table, spells differently; only asked where no schema says what is meant."""
     if table.name == "items" or not len(table):
         return []
-    respelled = {task: _respelled(labels) for task, labels in given.items()}
+    respelled = {task: other for task, labels in given.items() if (other := _respelled(labels))}
+    if not respelled:
+        return []
     tasks, labels = table.names["task"], table.names["label"]
     code_of = {text: code for code, text in enumerate(labels.values.to_pylist())}
     bad = np.zeros((len(tasks.values), len(labels.values)), bool)
     for code, task in enumerate(tasks.values.to_pylist()):
         for label in respelled.get(task, {}).keys() & code_of.keys():
             bad[code, code_of[label]] = True
-    places = np.flatnonzero(bad[tasks.codes, labels.codes]) if bad.any() else np.zeros(0, np.int64)
+    places = np.flatnonzero(bad[tasks.codes, labels.codes])
 
     def problem(place: int) -> str:
         label = labels.at(place)

@@ -92,17 +92,16 @@ def pairs_seen(
 
 @njit(cache=True)
 def look_up(
-    place: Int64[Array, "asked"],
     task: Int32[Array, "rows"],
     label: Int32[Array, "rows"],
     task_of: Int32[Array, "task_values"],
-    class_of: Int16[Array, "tasks_plus_1 label_values"],
-) -> Int16[Array, "asked"]:
-    """The class of every row that is asked for; the last row of `class_of` is for unknown tasks."""
-    classes = np.empty(len(place), np.int16)
-    for i in range(len(place)):
-        r = place[i]
-        classes[i] = class_of[task_of[task[r]], label[r]]
+    column_of: Int32[Array, "label_values"],
+    class_of: Int16[Array, "tasks_plus_1 columns"],
+) -> Int16[Array, "rows"]:
+    """The class of every row; the last row of `class_of` is for unknown tasks (-1)."""
+    classes = np.empty(len(task), np.int16)
+    for r in range(len(task)):
+        classes[r] = class_of[task_of[task[r]], column_of[label[r]]]
     return classes
 
 

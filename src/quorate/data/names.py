@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Bool, Int8, Int32
 
-from quorate.data.columns import Column, is_bytes, is_missing, is_text, native
+from quorate.data.columns import Column, cell, is_bytes, is_missing, is_text, native
 from quorate.data.kernels import first_seen
 
 Array = np.ndarray
@@ -60,8 +60,8 @@ class Names(NamedTuple):
     values: pa.LargeStringArray
 
     def keep(self, chosen: Array) -> Names:
-        """The chosen rows (places or a mask)."""
-        return Names(self.codes[chosen], self.values)
+        """The chosen rows (places or a mask), and the values that they have."""
+        return in_order(Names(self.codes[chosen], self.values))
 
     def at(self, row: int) -> str:
         """The name in one row."""
@@ -72,6 +72,14 @@ class Names(NamedTuple):
         parts = [self.codes[start : start + CHUNK_ROWS] for start in range(0, len(self.codes), CHUNK_ROWS)]
         chunks = [self.values.take(pa.array(codes, mask=codes < 0)).cast(pa.string()) for codes in parts]
         return pa.chunked_array(chunks, pa.string())
+
+
+def in_order(names: Names) -> Names:
+    """The same rows with only the values that they have, in the order in which they have them."""
+    rank, order = first_seen(names.codes, len(names.values))
+    if len(order) == len(rank) and np.array_equal(rank, np.arange(len(rank))):
+        return names
+    return Names(np.append(rank, np.int32(-1))[names.codes], names.values.take(pa.array(order)))
 
 
 class Reading(NamedTuple):
@@ -132,8 +140,11 @@ def _indices(column: pa.ChunkedArray) -> tuple[Int32[Array, "rows"], pa.Array]:
     if not column.num_chunks:
         return np.zeros(0, np.int32), pa.array([], column.type.value_type)
     indices = [chunk.indices if chunk.null_count == 0 else _filled(chunk.indices) for chunk in column.chunks]
-    parts = [index.to_numpy(zero_copy_only=False).astype(np.int32, copy=False) for index in indices]
-    return parts[0] if len(parts) == 1 else np.concatenate(parts), column.chunk(0).dictionary
+    # copied, since Arrow's own arrays cannot be written to, and numba would compile every kernel for both kinds
+    codes = np.concatenate(
+        [index.to_numpy(zero_copy_only=False) for index in indices], dtype=np.int32, casting="unsafe"
+    )
+    return codes, column.chunk(0).dictionary
 
 
 def _filled(indices: pa.Array) -> pa.Array:
@@ -171,12 +182,9 @@ def _compose(column: pa.ChunkedArray) -> Reading:
     flaw = inner.flaw.copy()
     flawed = (flaw_of_value != FINE) & (inner.names.codes >= 0)
     flaw[inner.names.codes[flawed]] = flaw_of_value[flawed]
-    codes = np.append(inner.names.codes, np.int32(-1))[indices]
-    rank, order = first_seen(codes, len(flaw))
-    if np.array_equal(rank, np.arange(len(flaw))):
-        return Reading(Names(codes, inner.names.values), flaw)
-    codes = np.append(rank, np.int32(-1))[codes]  # as if every value had been met row by row
-    return Reading(Names(codes, inner.names.values.take(pa.array(order))), flaw[order])
+    names = Names(np.append(inner.names.codes, np.int32(-1))[indices], inner.names.values)
+    order = first_seen(names.codes, len(flaw))[1]
+    return Reading(in_order(names), flaw[order])
 
 
 def _texts(values: pa.Array) -> tuple[pa.Array, Int8[Array, "values"]]:
@@ -186,12 +194,10 @@ def _texts(values: pa.Array) -> tuple[pa.Array, Int8[Array, "values"]]:
         return values, flaw
     if pa.types.is_floating(values.type):
         return _float_texts(values.cast(pa.float32()) if pa.types.is_float16(values.type) else values)
-    if pa.types.is_nested(values.type) or is_bytes(values.type):
-        flaw[:] = NESTED if pa.types.is_nested(values.type) else BYTES
-        return pa.array([None if value is None else shown(value) for value in values.to_pylist()]), flaw
     if pa.types.is_integer(values.type) or pa.types.is_boolean(values.type):
         return values.cast(pa.string()), flaw
-    return pa.array([name_text(value).text for value in values.to_pylist()], pa.string()), flaw
+    texts = [name_text(cell(values, place)) for place in range(len(values))]
+    return pa.array([text.text for text in texts], pa.string()), np.array([text.flaw for text in texts], np.int8)
 
 
 def _float_texts(values: pa.Array) -> tuple[pa.Array, Int8[Array, "values"]]:
@@ -210,7 +216,7 @@ def _float_texts(values: pa.Array) -> tuple[pa.Array, Int8[Array, "values"]]:
 def _all_flawed(column: pa.ChunkedArray, flaw: int) -> Reading:
     """Every value that is not null has the same flaw; they share one name for the message."""
     codes = np.where(column.is_valid().to_numpy(), 0, -1).astype(np.int32)
-    example = shown(column[int(codes.argmax())].as_py()) if len(codes) else ""
+    example = shown(cell(column, int(codes.argmax()))) if len(codes) else ""
     return Reading(Names(codes, pa.array([example], pa.large_string())), np.array([flaw], np.int8))
 
 
@@ -221,9 +227,9 @@ def _read_mixed(values: Sequence[Any]) -> Reading:
     flawed = [row for row, text in enumerate(texts) if text.flaw != FINE]
     codes = inner.names.codes.copy()
     codes[flawed] = np.arange(len(flawed)) + len(inner.names.values)
-    shown = pa.array([texts[row].text for row in flawed], pa.large_string())
+    told = pa.array([texts[row].text for row in flawed], pa.large_string())
     flaw = np.array([texts[row].flaw for row in flawed], np.int8)
-    return Reading(Names(codes, pa.concat_arrays([inner.names.values, shown])), np.concatenate([inner.flaw, flaw]))
+    return Reading(Names(codes, pa.concat_arrays([inner.names.values, told])), np.concatenate([inner.flaw, flaw]))
 
 
 class NameText(NamedTuple):

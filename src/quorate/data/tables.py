@@ -209,9 +209,8 @@ def _clean_times(column: Column) -> tuple[pa.ChunkedArray, list[Fault]]:
     times = read_times(column)
     mend = "write times as 2026-01-31T12:00:00Z, or leave the cell empty where the time is unknown"
     bad = np.flatnonzero(times.unreadable)
-    return times.column, [Fault(bad, "created_at", _cell_problem(column, "", "is not a time"), mend)] if len(
-        bad
-    ) else []
+    fault = Fault(bad, "created_at", _cell_problem(column, "", "is not a time"), mend)
+    return times.column, [fault] if len(bad) else []
 
 
 def _cell_problem(column: Column, what: str, problem: str) -> Callable[[int], str]:

@@ -203,6 +203,32 @@ def test_a_table_without_rows_is_told():
         Dataset(labels=labels(*FINE).slice(0, 0))
 
 
+def test_columns_of_nothing_but_garbage_are_refused_at_once():
+    """A hundred thousand tasks times as many labels are never laid out as a table."""
+    n = 100_000
+    ids = pa.array(np.arange(n)).cast(pa.string())
+    one = pa.array(["x"]).take(pa.array(np.zeros(n, np.int64)))
+    with pytest.raises(SchemaError, match="row 1, column 'task': '0' is no task of the schema"):
+        Dataset(labels=pa.table({"item": one, "task": ids, "annotator": one, "label": ids}), schema=SCHEMA)
+    long = pa.array(["x" * 1001 + str(k) for k in range(n)])
+    table = pa.table({"item": pa.concat_arrays([one, one]), "task": pa.concat_arrays([long, one])})
+    table = table.append_column("annotator", pa.concat_arrays([ids, ids])).append_column("label", table["item"])
+    data = Dataset(labels=table.slice(n - 10, 20), on_bad="quarantine")
+    assert data.quarantined.num_rows == 10
+    assert data.schema.tasks[0].name == "x"
+
+
+def test_more_scores_than_memory_holds_are_refused():
+    """A model column that holds something else would ask for terabytes of scores."""
+    n = 100_000
+    ids = pa.array(np.arange(n)).cast(pa.string())
+    one = pa.array(["food"]).take(pa.array(np.zeros(n, np.int64)))
+    label = pa.array(["good"]).take(pa.array(np.zeros(n, np.int64)))
+    data = Dataset(model_labels=pa.table({"item": ids, "task": one, "model": ids, "label": label}), schema=SCHEMA)
+    with pytest.raises(DataError, match="100,000 items times 100,000 models times 5 classes"):
+        data.encode()
+
+
 def test_more_cells_than_memory_holds_are_refused():
     """Item and task columns that hold something else would ask for terabytes."""
     n = 300_000

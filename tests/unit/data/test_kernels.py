@@ -65,9 +65,10 @@ def test_pairs_and_look_ups_are_what_they_say(rows):
     seen = pairs_seen(one, other, 4, 3)
     assert {tuple(pair) for pair in np.argwhere(seen).tolist()} == {row[:2] for row in rows}
     task_of = np.array([1, -1, 0, 1], np.int32)
+    column_of = np.array([2, 0, 1], np.int32)
     class_of = np.array([[0, 1, -1], [2, 0, 1], [-1, -1, -1]], np.int16)
-    label = look_up(np.arange(len(rows))[::-1].copy(), one, other, task_of, class_of)
-    assert label.tolist() == [class_of[task_of[row[0]], row[1]] for row in rows[::-1]]
+    label = look_up(one, other, task_of, column_of, class_of)
+    assert label.tolist() == [class_of[task_of[row[0]], column_of[row[1]]] for row in rows]
 
 
 @quick

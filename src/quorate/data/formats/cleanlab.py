@@ -33,7 +33,12 @@ class Cleanlab(NamedTuple):
 
 
 def to_cleanlab(data: Dataset, question: str | None = None) -> Cleanlab:
-    """Labels and scores of one question (None: the only one). Raises SettingError where there are several."""
+    """Labels and scores of one question (None: the only one). Raises SettingError where there are several.
+
+    >>> labels = {"item": ["a", "b"], "task": ["pet"] * 2, "annotator": ["ann", "bo"], "label": ["cat", "dog"]}
+    >>> to_cleanlab(Dataset(labels=pa.table(labels))).labels.to_pydict()
+    {'ann': [0, None], 'bo': [None, 1]}
+    """
     task, coded = the_task(data, question), data.encode()
     t = coded.schema.code_of[task.name]
     item, task_of = np.divmod(coded.cell_of_label(), max(coded.n_tasks, 1))

@@ -51,7 +51,12 @@ def _ours(raw: Raw, question: str) -> Raw:
 
 
 def to_crowd_kit(data: Dataset, question: str | None = None) -> CrowdKit:
-    """The labels and gold of one question (None: the only one). Raises SettingError where there are several."""
+    """The labels and gold of one question (None: the only one). Raises SettingError where there are several.
+
+    >>> labels = {"item": ["a"], "task": ["spam"], "annotator": ["ann"], "label": ["y"]}
+    >>> to_crowd_kit(Dataset(labels=pa.table(labels))).labels.to_pylist()
+    [{'task': 'a', 'worker': 'ann', 'label': 'y'}]
+    """
     task = the_task(data, question).name
     labels = data.labels if data.labels is not None else pa.table({name: pa.array([], pa.string()) for name in _OURS})
     return CrowdKit(_theirs(labels, task), None if data.gold is None else _theirs(data.gold, task))
