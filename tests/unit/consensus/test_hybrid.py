@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from quorate.consensus.hybrid import Hybrid, HybridModel
-from quorate.consensus.hybrid.fitting import class_shares, problem_of, quadrature_points, vocabulary_of
+from quorate.consensus.hybrid.fitting import problem_of, quadrature_points, vocabulary_of
+from quorate.consensus.hybrid.habits import Habits, habits_of, people_row
 from quorate.consensus.hybrid.objective import Objective
 from quorate.consensus.hybrid.options import Settings
 from quorate.consensus.hybrid.parameters import start_vector
@@ -19,7 +20,7 @@ from quorate.schema import Schema
 from unit.consensus.build import assert_within, coded_from, simulated
 from unit.consensus.many_tasks import ragged
 
-GIVEN = Hybrid(factors=2, subtypes=1, annotator_shrinkage=5.0, model_shrinkage=300.0, points=32)
+GIVEN = Hybrid(factors=2, subtypes=1, annotator_shrinkage=5.0, model_shrinkage=300.0, people_shrinkage=15.0, points=32)
 
 
 def fitted(data: Coded, **options: float) -> HybridModel:
@@ -34,10 +35,33 @@ def ordered(data: Coded) -> Coded:
 
 def objective_of(data: Coded, settings: Settings) -> tuple[Objective, np.ndarray]:
     """The objective and a random point."""
-    vocabulary, shares = vocabulary_of(data, settings), class_shares(data)
-    problem = problem_of(data, vocabulary, shares, quadrature_points(settings.factors, 16, 0))
+    vocabulary, habits = vocabulary_of(data, settings), habits_of(data)
+    problem = problem_of(data, vocabulary, habits, quadrature_points(settings.factors, 16, 0))
     start = start_vector(vocabulary.shapes, problem.priors, strength=0.8, seed=0)
     return Objective(problem, settings, np.float64), start + 0.3 * np.random.default_rng(1).normal(size=start.shape)
+
+
+@pytest.mark.parametrize("scale", [False, True])
+@pytest.mark.parametrize("agreement", [0.1, 0.36, 0.9])
+def test_two_people_of_the_prior_row_agree_as_often_as_people_do(agreement: float, scale: bool) -> None:
+    """The row's own chance of agreement is the one it was made from, on a scale and off it."""
+    share = np.array([0.2, 0.3, 0.1, 0.4])
+    row = people_row(Habits(share, agreement), ordered=scale)
+    chance = share @ share
+    np.testing.assert_allclose(row.sum(axis=1), 1.0)
+    assert share @ (row**2).sum(axis=1) == pytest.approx(chance + (1 - chance) * agreement, abs=1e-9)
+
+
+def test_agreement_of_people_who_know_half_and_guess_half() -> None:
+    """Answers are the truth with probability .7, else by shares: the habit found is .49 within four of its errors."""
+    rng = np.random.default_rng(0)
+    share, q, n = np.array([0.5, 0.3, 0.2]), 0.7, 4_000
+    truth = rng.choice(3, n, p=share)
+    answers = np.where(rng.random((n, 3)) < q, truth[:, None], rng.choice(3, (n, 3), p=share))
+    rows = [(f"i{i}", "t", f"a{a}", str(answers[i, a])) for i in range(n) for a in range(3)]
+    found = habits_of(coded_from(rows, {"t": ("0", "1", "2")}))[0]
+    assert found.agreement == pytest.approx(q * q, abs=0.04)
+    np.testing.assert_allclose(found.share, share, atol=0.03)
 
 
 @pytest.mark.parametrize("scale", [False, True])

@@ -2,21 +2,16 @@
 
 Assumes, for an item with model outputs s and R factors f shared by its tasks,
 
-    p(y, f | s) ~ N(f; 0, I_R) prod_t softmax(mu_t + Lambda_t f)[y_t] exp(e_t[y_t])         truth [bock1972]
-    e_t = X_t W_t'                                                                          evidence, linear in log
-    scores
-    r_a ~ Categorical(phi_at[y_t])                                                          people, around a
-    population row
+    p(y, f | s) ~ N(f; 0, I_R) prod_t softmax(mu_t + Lambda_t f)[y_t] exp(e_t[y_t])  truth [bock1972]
+    e_t = X_t W_t'                                                               evidence, linear in log scores
+    r_a ~ Categorical(phi_at[y_t])                                               people, around a population row
 
 and is fitted by the conditional likelihood of people's labels, p(r | s) = p(r, s) / p(s): the truth stays what people
-mean by
-it, and models whose errors correlate share a vote, since their weights are fitted together. Every class may have two
-latent
-subtypes (clear and unclear items [li2019]). f is integrated on quasi-Monte-Carlo points shared by all items, so that
-the posterior is
-exact up to the rule and a label on one task moves the others. Factors, subtypes and shrinkages are chosen by held-out
-label
-likelihood unless given. Without any label the prior pools the models, and the fit says so.
+mean by it, and models whose errors correlate share a vote, since their weights are fitted together. Every class may
+have two latent subtypes (clear and unclear items [li2019]). f is integrated on quasi-Monte-Carlo points shared by all
+items, so that the posterior is exact up to the rule and a label on one task moves the others. Factors, subtypes and
+shrinkages are chosen by held-out label likelihood unless given. Without any label the prior pools the models, and the
+fit says so.
 """
 
 from __future__ import annotations
@@ -48,8 +43,8 @@ class Hybrid:
     """Options of `hybrid`; None is chosen from the data.
 
     factors: R, couples the tasks; subtypes: latent kinds per class, 1 or 2; annotator_shrinkage, model_shrinkage: how
-    hard one
-    annotator's rows and one model's own weights are pulled to what they share; points: S of the quadrature rule.
+    hard one annotator's rows and one model's own weights are pulled to what they share; people_shrinkage: pseudo-labels
+    per class that pull what annotators share to the agreement of the task; points: S of the quadrature rule.
 
     >>> Hybrid(factors=2).points
     128
@@ -59,6 +54,7 @@ class Hybrid:
     subtypes: int | None = None
     annotator_shrinkage: float | None = None
     model_shrinkage: float | None = None
+    people_shrinkage: float | None = None
     points: int = 128
     max_iterations: int = 300
     seed: int = 0
@@ -68,6 +64,7 @@ class Hybrid:
         _check("subtypes", self.subtypes, 1, 2)
         _check("annotator_shrinkage", self.annotator_shrinkage, 1e-3, 1e6)
         _check("model_shrinkage", self.model_shrinkage, 1e-3, 1e9)
+        _check("people_shrinkage", self.people_shrinkage, 1e-3, 1e6)
         _check("points", self.points, 2, 2**16)
         _check("max_iterations", self.max_iterations, 1, 10**6)
 
@@ -109,6 +106,7 @@ class Hybrid:
             ("subtypes", self.subtypes),
             ("annotator", self.annotator_shrinkage),
             ("apart", self.model_shrinkage),
+            ("people", self.people_shrinkage),
         ]
 
 
@@ -141,6 +139,7 @@ def _choice_notes(settings: Settings, n_trials: int) -> tuple[str, ...]:
         return ()
     kept = (
         f"{settings.factors} factors, {settings.subtypes} subtypes per class, "
-        f"annotator shrinkage {settings.annotator:g}, model shrinkage {settings.apart:g}"
+        f"annotator shrinkage {settings.annotator:g}, model shrinkage {settings.apart:g}, "
+        f"people shrinkage {settings.people:g}"
     )
     return (f"Chosen by held-out label likelihood among {n_trials} settings: {kept}.",)

@@ -1,12 +1,10 @@
 """Settings chosen from the data by held-out label likelihood, on items never fitted on.
 
 The likelihood is that of every label given the models alone and given all other labels as well, in equal parts: what
-is wanted
-of a consensus before people are asked, and after.
+is wanted of a consensus before people are asked, and after.
 
 The search starts at the middle of the road and tries one setting at a time, keeping what gains; it works on a sample
-of items,
-since what is learned are priors, not the parameters themselves.
+of items, since what is learned are priors, not the parameters themselves.
 """
 
 from __future__ import annotations
@@ -18,13 +16,13 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from quorate.consensus.hybrid.fitting import (
-    class_shares,
     maximise,
     problem_of,
     quadrature_points,
     vocabulary_of,
     with_population,
 )
+from quorate.consensus.hybrid.habits import habits_of
 from quorate.consensus.hybrid.model import HybridModel
 from quorate.consensus.hybrid.objective import Objective, tables_of
 from quorate.consensus.hybrid.options import FIXED, Settings
@@ -40,6 +38,7 @@ TRIAL_ITERATIONS, TRIAL_GAIN = 150, 3e-6  # much shorter fits favour hard shrink
 LADDERS: tuple[tuple[str, tuple[Any, ...]], ...] = (
     ("subtypes", (1, 2)),
     ("annotator", (0.25, 0.7, 2.0, 5.0, 15.0, 45.0)),
+    ("people", (5.0, 15.0, 45.0)),
     ("factors", (0, 1, 2, 4)),
     ("apart", (10.0, 30.0, 100.0, 300.0, 3000.0)),
 )
@@ -133,8 +132,8 @@ class _Judge:
 
     def _fold(self, fold: int, settings: Settings, points: Float64[Array, "points factors"]) -> tuple[float, int]:
         train, test = self._splits[fold]
-        vocabulary, shares = vocabulary_of(train, settings), class_shares(train)
-        problem = problem_of(train, vocabulary, shares, points)
+        vocabulary, habits = vocabulary_of(train, settings), habits_of(train)
+        problem = problem_of(train, vocabulary, habits, points)
         start = self._ends.get((fold, vocabulary.shapes))
         if start is None:
             start = start_vector(vocabulary.shapes, problem.priors, strength=FIXED.strength, seed=self._seed)

@@ -10,6 +10,7 @@ from jaxtyping import Float64, Int64
 
 from quorate.consensus.estimator import Status
 from quorate.consensus.hybrid.evidence import Design, design_of, evidence_of
+from quorate.consensus.hybrid.habits import Habits, habits_of
 from quorate.consensus.hybrid.labels import (
     RowPlaces,
     active_cells,
@@ -64,21 +65,10 @@ def vocabulary_of(coded: Coded, settings: Settings) -> Vocabulary:
     return Vocabulary(design, seen, shapes, row_places(seen, shapes, len(coded.annotators)), columns_of(shapes))
 
 
-def class_shares(coded: Coded) -> tuple[Float64[Array, "_classes"], ...]:
-    """The share of every class among people's labels and gold, smoothed."""
-    shares = []
-    for t, task in enumerate(coded.schema.tasks):
-        n_classes = len(task.classes)
-        gold = coded.gold[:, t]
-        counts = coded.counts(t).sum(axis=0) + np.bincount(gold[gold >= 0], minlength=n_classes) + FIXED.share
-        shares.append(counts / counts.sum())
-    return tuple(shares)
-
-
 def problem_of(
     coded: Coded,
     vocabulary: Vocabulary,
-    shares: tuple[Float64[Array, "_classes"], ...],
+    habits: tuple[Habits, ...],
     points: Float64[Array, "points factors"],
 ) -> Problem:
     """The labeled items of this data (people or gold), as a fit reads them."""
@@ -88,7 +78,7 @@ def problem_of(
     shapes = vocabulary.shapes
     return Problem(
         shapes=shapes,
-        priors=tuple(map(prior_of, coded.schema.tasks, shapes, shares)),
+        priors=tuple(map(prior_of, coded.schema.tasks, shapes, habits)),
         evidence=evidence,
         votes=votes_of(kept, shapes, vocabulary.places, with_gold=True),
         active=active_cells(kept, evidence, with_gold=True),
@@ -146,8 +136,8 @@ def fit_tables(
     progress: Callable[[float], None] | None = None,
 ) -> tuple[Vocabulary, Tables, Ended]:
     """One fit under given settings; without any label the prior itself."""
-    vocabulary, shares = vocabulary_of(coded, settings), class_shares(coded)
-    problem = problem_of(coded, vocabulary, shares, points)
+    vocabulary, habits = vocabulary_of(coded, settings), habits_of(coded)
+    problem = problem_of(coded, vocabulary, habits, points)
     start = start_vector(vocabulary.shapes, problem.priors, strength=FIXED.strength, seed=seed)
     if len(problem.votes.item):
         ended = maximise(Objective(problem, settings), start, max_iterations, progress)
@@ -166,7 +156,7 @@ def with_population(coded: Coded, vocabulary: Vocabulary, tables: Tables) -> Tab
     for t, (seen, own) in enumerate(zip(vocabulary.seen, tables.rows, strict=True)):
         chosen = coded.labels.annotator[task == t]
         weight = np.bincount(chosen[chosen >= 0], minlength=len(coded.annotators))[seen].astype(float)
-        mixed = np.append(weight, FIXED.people) / (weight.sum() + FIXED.people)
+        mixed = np.append(weight, FIXED.mixed) / (weight.sum() + FIXED.mixed)
         updated = own.copy()
         updated[-2] = np.tensordot(mixed, own[:-1], axes=1)
         rows.append(updated)

@@ -5,11 +5,9 @@ weight 1/S:
 
     log p(r | s) = log sum_s prod_t sum_c theta_tcs exp(E_tc + L_tc) - log sum_s prod_t sum_c theta_tcs exp(E_tc)
 
-with the gradients of docs (research: "The pass"): in E, P(latent | r, s) - P(latent | s); in L, P(latent | r, s); in
-the logits of
-theta, per point, the same difference minus theta times its sum over the task's classes. The latent truth is thereby
-what
-people mean by it, and models that err together share one vote, since their weights are fitted jointly.
+with the gradients: in E, P(latent | r, s) - P(latent | s); in L, P(latent | r, s); in the logits of theta, per point,
+the same difference minus theta times its sum over the task's classes. The latent truth is thereby what people mean by
+it, and models that err together share one vote, since their weights are fitted jointly.
 """
 
 from __future__ import annotations
@@ -75,7 +73,7 @@ class Objective:
             counts = sums.counts[problem.places.start[t] : problem.places.start[t + 1]]
             _chain_rows(shape, problem.priors[t], tables.rows[t], counts, slopes.tasks[t])
         log_prior = sum(
-            _pseudo_labels(prior, rows, slope)
+            _pseudo_labels(prior, self.settings.people, rows, slope)
             for prior, rows, slope in zip(problem.priors, tables.rows, slopes.tasks, strict=True)
         )
         pulled = self._precision * (vector - self._centre)
@@ -217,11 +215,13 @@ def _chain_rows(
     part.rows[:] = prior.over_latent.T @ people[:-1] @ prior.over_classes if prior.structured else people[:-1]
 
 
-def _pseudo_labels(prior: Prior, rows: Float64[Array, "agents latent classes"], slope: TaskParameters) -> float:
+def _pseudo_labels(
+    prior: Prior, people: float, rows: Float64[Array, "agents latent classes"], slope: TaskParameters
+) -> float:
     """The log prior of the population's and the expert's rows up to a constant; its gradient is added to `slope`."""
     log_prior = 0.0
     for pseudo, row, gradient in (
-        (FIXED.people * prior.people, rows[-2], slope.people),
+        (people * prior.people, rows[-2], slope.people),
         (FIXED.gold * prior.gold, rows[-1], slope.gold),
     ):
         np.add(gradient, pseudo - pseudo.sum(axis=1, keepdims=True) * row, out=gradient)

@@ -6,14 +6,15 @@ from typing import NamedTuple
 
 
 class Settings(NamedTuple):
-    """One choice. Shrinkages are precisions of Gaussian priors on logits and weights (1 / nats^2); larger pulls
-    harder.
+    """One choice. Shrinkages are precisions of Gaussian priors on logits and weights (1 / nats^2), or
+    pseudo-labels; larger pulls harder.
     """
 
     factors: int = 2  # R, shared by the tasks; 0: tasks apart
     subtypes: int = 1  # latent kinds of every class: 2 tells clear from unclear items
     annotator: float = 5.0  # an annotator's rows around the population row
     apart: float = 300.0  # a model's own weights around the pooled vote
+    people: float = 15.0  # pseudo-labels per row of the population
 
 
 class Fixed(NamedTuple):
@@ -27,8 +28,9 @@ class Fixed(NamedTuple):
     leniency: float = 0.25  # times Settings.annotator: a bias towards a class is learned sooner than a whole row
     loading: float = 1.0
     prevalence: float = 1.0
-    people: float = 5.0  # pseudo-labels per row of the population
     gold: float = 5.0  # pseudo-labels per row of the expert
+    mixed: float = 5.0  # labels that the population row itself is worth when annotators' rows are averaged
+    agreement: float = 20.0  # pseudo-labels at the usual agreement
     share: float = 4.0  # pseudo-labels per class in the overall shares
 
 

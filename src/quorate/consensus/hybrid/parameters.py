@@ -10,8 +10,7 @@ Per task t with C latent classes (classes * subtypes), K classes, F evidence col
     gold       (C, K) logits of the expert's row
 
 Ordered tasks: deviations of neighbouring classes are correlated, ORDER_CORRELATION ** |k - l| (the deviation is B u
-with
-B B' that matrix and u independent), and population rows start and shrink to a row that falls off with distance.
+with B B' that matrix and u independent). Population rows start at and shrink to the row of `habits.py`.
 """
 
 from __future__ import annotations
@@ -23,12 +22,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64
 
+from quorate.consensus.hybrid.habits import Habits, people_row
 from quorate.schema import Task
 
 Array = np.ndarray
 ORDER_CORRELATION = 0.5
-FALL_OFF = 1.2  # nats per step on a scale, in the prior row of people
-MISS = 0.3  # odds of all wrong classes together against the right one, in that row when the task is not ordered
 SUBTYPE_CLARITY = (0.9, 0.5)  # share of people who see the class at once, in the first and the second subtype
 GOLD_MISS = 0.1
 
@@ -130,8 +128,8 @@ def _sizes(shape: Shape) -> tuple[tuple[int, ...], ...]:
     return ((1,), (c,), (c, shape.factors), (c, shape.columns), (c, k), (a, k), (a, c, k), (c, k))
 
 
-def prior_of(task: Task, shape: Shape, share: Float64[Array, "classes"]) -> Prior:
-    """Before any label but the overall shares of the classes, which sum to 1."""
+def prior_of(task: Task, shape: Shape, habits: Habits) -> Prior:
+    """Before any label but the habits of the task's people."""
     match = np.zeros((shape.latent, shape.columns))
     if shape.speakers:
         match[:, : shape.classes] = named_rows(shape)
@@ -139,9 +137,9 @@ def prior_of(task: Task, shape: Shape, share: Float64[Array, "classes"]) -> Prio
     order = _order_factor(shape.classes) if scale else np.eye(shape.classes)
     return Prior(
         match,
-        _people_rows(task, shape, share),
+        _people_rows(task, shape, habits),
         _gold_rows(shape),
-        np.repeat(np.log(share), shape.subtypes),
+        np.repeat(np.log(habits.share), shape.subtypes),
         np.kron(order, np.eye(shape.subtypes)),
         order,
         scale,
@@ -169,15 +167,12 @@ def start_vector(
     return vector
 
 
-def _people_rows(task: Task, shape: Shape, share: Float64[Array, "classes"]) -> Float64[Array, "latent classes"]:
-    n = shape.classes
-    steps = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
-    weight = np.exp(-FALL_OFF * steps) if task.ordered else np.where(steps == 0, 1.0, MISS / max(n - 1, 1))
-    rows = weight / weight.sum(axis=1, keepdims=True)
+def _people_rows(task: Task, shape: Shape, habits: Habits) -> Float64[Array, "latent classes"]:
+    rows, n = people_row(habits, ordered=task.ordered), shape.classes
     if shape.subtypes == 1:
         return rows
     clarity = np.array(SUBTYPE_CLARITY[: shape.subtypes])[None, :, None]
-    vague = (rows + share) / 2.0
+    vague = (rows + habits.share) / 2.0
     return (clarity * np.eye(n)[:, None] + (1 - clarity) * vague[:, None]).reshape(shape.latent, n)
 
 
