@@ -5,17 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64
+from jaxtyping import Bool, Float64
 
-from quorate.consensus.door import Answered, Said, Scores, class_code
+from quorate.consensus.door import Answered, Scores, class_code
 from quorate.consensus.estimator import Session
 from quorate.consensus.hybrid.belief import FactorBelief
 from quorate.consensus.hybrid.evidence import evidence_of
 from quorate.consensus.hybrid.objective import evidence_logits
+from quorate.consensus.one_item import one_item
 from quorate.consensus.posterior import Consensus, read, readout_of
-from quorate.data.encode import Coded, Labels, ModelOutput, no_output
-from quorate.errors import DataError
-from quorate.schema import Task
 
 if TYPE_CHECKING:
     from quorate.consensus.hybrid.model import HybridModel
@@ -30,7 +28,8 @@ class HybridSession(Session):
         self, model: HybridModel, scores: Scores | None, features: Float64[Array, "features"] | None, item: str
     ) -> None:
         self._model, self._answered = model, Answered()
-        coded = _one_item(model, scores or {}, features, item)
+        width = len(model.vocabulary.design.feature_mean)
+        coded = one_item(model, scores, features, item, n_features=width)
         evidence = evidence_of(coded, model.vocabulary.design)
         off = model.vocabulary.off
         self._item = item
@@ -76,55 +75,3 @@ class HybridSession(Session):
         logits = self._logits[self._columns[t]]
         top = logits.max()
         return np.log(np.exp(logits - top) @ self._theta[t])
-
-
-def _one_item(model: HybridModel, scores: Scores, features: Float64[Array, "features"] | None, item: str) -> Coded:
-    schema, width = model.schema, len(model.vocabulary.design.feature_mean)
-    if features is not None and len(features) != width:
-        raise DataError(
-            f"{len(features)} features were given, the fit had {width}",
-            mend="give the same features in the same order as the fit data",
-        )
-    for name in scores:
-        schema.task(name)
-    known: Float32[Array, "one features"] = np.zeros((1, width), np.float32)
-    if features is not None:
-        known[0] = features
-    return Coded(
-        schema=schema,
-        items=(item,),
-        annotators=model.annotators,
-        models=model.models,
-        labels=Labels(
-            np.zeros(len(schema) + 1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int16), np.zeros(0, np.int64)
-        ),
-        outputs=tuple(_output(model, task, scores) for task in schema.tasks),
-        gold=np.full((1, len(schema)), -1, np.int16),
-        features=known,
-        features_known=np.array([features is not None]),
-    )
-
-
-def _output(model: HybridModel, task: Task, scores: Scores) -> ModelOutput:
-    output = no_output(1, len(model.models), len(task.classes))
-    place = {name: m for m, name in enumerate(model.models)}
-    for name, said in scores.get(task.name, {}).items():
-        if name in place:
-            _fill(output, place[name], task, said)
-    return output
-
-
-def _fill(output: ModelOutput, m: int, task: Task, said: Said) -> None:
-    if isinstance(said, str):
-        code = class_code(task, said)
-        output.kind[0, m], output.scores[0, m, code], output.answer[0, m] = 2, 1.0, code
-        return
-    for label, score in said.items():
-        output.scores[0, m, class_code(task, label)] = score
-    total = float(output.scores[0, m].sum())
-    if not abs(total - 1.0) <= 1e-3 or output.scores[0, m].min() < 0:
-        raise DataError(
-            f"scores of task {task.name!r} sum to {total:.4g} or are negative",
-            mend="give one score per class, none negative, that sum to 1",
-        )
-    output.kind[0, m], output.answer[0, m] = 1, int(output.scores[0, m].argmax())
