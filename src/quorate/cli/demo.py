@@ -32,6 +32,8 @@ STORY = {
     "which saw sixty images each. The people are simulated, and so is what they get wrong.",
     "paper": "All simulated: ten related questions, models of two families, people with habits of their own.",
     "coupled": "All simulated: ten closely related questions, models of two families, people with habits of their own.",
+    "real-like": "All simulated: five questions, six models that err together in three families, people who tire, are "
+    "careless about an item now and then, or only click.",
 }
 
 
@@ -41,6 +43,7 @@ class World(StrEnum):
     DIGITS = "digits"
     PAPER = "paper"
     COUPLED = "coupled"
+    REAL_LIKE = "real-like"
 
 
 class Person(NamedTuple):
@@ -64,7 +67,9 @@ class Shown(NamedTuple):
 
 
 def demo(
-    world: Annotated[World, typer.Option(help="digits, or a simulated world: paper, coupled.")] = World.DIGITS,
+    world: Annotated[
+        World, typer.Option(help="digits, or a simulated world: paper, coupled, real-like.")
+    ] = World.DIGITS,
     out: Annotated[
         Path | None, typer.Option(help="Where data, model and consensus go; quorate-demo if not given.")
     ] = None,

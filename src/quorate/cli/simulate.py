@@ -18,6 +18,7 @@ class World(StrEnum):
 
     PAPER = "paper"
     COUPLED = "coupled"
+    REAL_LIKE = "real-like"
 
 
 def simulate(
@@ -25,7 +26,10 @@ def simulate(
         Path, typer.Argument(metavar="FOLDER", help="Where the dataset folder is made.", show_default=False)
     ],
     world: Annotated[
-        World, typer.Option(help="paper, or coupled: the same with stronger ties between tasks.")
+        World,
+        typer.Option(
+            help="paper; coupled: the same with stronger ties between tasks; real-like: figures as in recorded sets."
+        ),
     ] = World.PAPER,
     items: Annotated[int, typer.Option(min=1, help="How many items.")] = 1_000,
     seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same world.")] = 1,

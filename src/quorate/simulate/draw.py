@@ -22,13 +22,24 @@ def dirichlet(rng: np.random.Generator, weight: Float64[Array, "*shape classes"]
     return share / share.sum(axis=-1, keepdims=True)
 
 
-def panels(rng: np.random.Generator, size: Int64[Array, "items"], n_annotators: int) -> Int32[Array, "items seats"]:
-    """Who labels each item: a random subset of this size in random order; -1 where a seat is empty."""
+def panels(
+    rng: np.random.Generator,
+    size: Int64[Array, "items"],
+    n_annotators: int,
+    weight: Float64[Array, "annotators"] | None = None,
+) -> Int32[Array, "items seats"]:
+    """Who labels each item: a random subset of this size in random order; -1 where a seat is empty.
+
+    With weights seat after seat is taken in proportion to them [efraimidis2006].
+    """
     most = int(size.max(initial=0))
     seats = np.empty((len(size), most), np.int32)
     for first in range(0, len(size), BLOCK):
         block = slice(first, min(first + BLOCK, len(size)))
-        seats[block] = rng.random((block.stop - first, n_annotators)).argsort(axis=1)[:, :most]
+        key = rng.random((block.stop - first, n_annotators))
+        if weight is not None:
+            key = -np.log1p(-key) / weight  # who waits shortest: exponential times with these rates
+        seats[block] = key.argsort(axis=1)[:, :most]
     seats[np.arange(most) >= size[:, None]] = -1
     return seats
 

@@ -1,8 +1,9 @@
 """A world whose truth is known: correlated tasks, models of families, people with confusion matrices.
 
 Assumes what the consensus models assume, with fixed parameters in place of priors. Source: Algorithm 2 and appendix 9.4
-of [nguyen2026]. Every part draws from a random stream of its own, and item after item, so that a world of more items
-has the same parameters.
+of [nguyen2026]. What the paper lacks is off unless a setting asks for it: models that err together (`errors_together`),
+people with halo, drift, spam and unequal work (`people`), ordered tasks, tasks left out. Every part draws from a random
+stream of its own, and item after item, so that a world of more items has the same parameters.
 """
 
 from __future__ import annotations
@@ -21,79 +22,33 @@ from quorate.data.encode import Coded, Labels, ModelOutput
 from quorate.errors import SettingError
 from quorate.schema import Schema, Task
 from quorate.simulate.draw import answers, categorical, dirichlet, panels
+from quorate.simulate.errors_together import Readings, draw_readings, readings_law
+from quorate.simulate.people import Habits, arrivals, carelessness, draw_habits, habitual_answers, spammers, with_spam
+from quorate.simulate.setting import SETTINGS, Setting, Together, families, shared_components
 from quorate.simulate.tables import gold_table, labels_table, numbered, scores_table
 
+__all__ = [
+    "SETTINGS",
+    "Parameters",
+    "Setting",
+    "Together",
+    "World",
+    "draw_parameters",
+    "draw_truth",
+    "families",
+    "model_readings",
+    "prevalence",
+    "shared_components",
+    "simulate",
+    "world",
+]
+
 Array = np.ndarray
-
-
-# ---- settings -------------------------------------------------------------------------------------------------------
-def shared_components(classes: Sequence[int], correlation: float) -> Float64[Array, "components components"]:
-    """Task correlation: equal components of different tasks correlate, different components do not.
-
-    Components lie task after task, classes - 1 of them each (log-odds against the last class).
-
-    >>> shared_components((2, 3), 0.6)[0].tolist()
-    [1.0, 0.6, 0.0]
-    """
-    component = np.concatenate([np.arange(k - 1) for k in classes])
-    together = np.where(component[:, None] == component, correlation, 0.0)
-    np.fill_diagonal(together, 1.0)
-    return together
-
-
-def families(family: Sequence[int], inside: float, across: float) -> Float64[Array, "models models"]:
-    """Model correlation of the copula: `inside` a family, `across` families.
-
-    >>> families((0, 0, 1), 0.7, 0.1)[0].tolist()
-    [1.0, 0.7, 0.1]
-    """
-    code = np.asarray(family)
-    together = np.where(code[:, None] == code, inside, across)
-    np.fill_diagonal(together, 1.0)
-    return together
-
-
-@dataclass(frozen=True, eq=False)
-class Setting:
-    """What a world is made of, before any parameter is drawn. Raises SettingError for what cannot be."""
-
-    classes: tuple[int, ...] = (3,) * 10  # per task
-    task_correlation: Float64[Array, "components components"] = field(
-        default_factory=lambda: shared_components((3,) * 10, 0.6)
-    )
-    sigma: float = 2.0  # sd of the log-odds of an item's prevalence
-    mean_sd: float = 0.7  # sd of their means
-    model_correlation: Float64[Array, "models models"] = field(default_factory=lambda: families((0, 0, 1), 0.7, 0.1))
-    model_accuracy: tuple[float, float] = (0.40, 0.60)
-    concentration: float = 2.0  # lambda of the Dirichlet scores: small is noisy
-    n_annotators: int = 50
-    diagonal: float = 3.0  # Dirichlet weight of the right answer in a person's rows
-    off_diagonal: float = 2.0  # the same for all wrong answers together
-    labels_per_item: tuple[int, int] = (5, 5)  # fewest and most; every number between is equally likely
-
-    def __post_init__(self) -> None:
-        components = sum(k - 1 for k in self.classes)
-        if min(self.classes, default=0) < 2:
-            raise SettingError(f"every task needs two classes or more, not {self.classes}")
-        _check_correlation("task_correlation", self.task_correlation, components)
-        _check_correlation("model_correlation", self.model_correlation, len(self.model_correlation))
-        fewest, most = self.labels_per_item
-        if not 0 <= fewest <= most <= self.n_annotators:
-            raise SettingError(
-                f"labels_per_item {self.labels_per_item} must rise and not pass {self.n_annotators} annotators"
-            )
-
-
-def _check_correlation(name: str, matrix: Array, size: int) -> None:
-    whole = matrix.shape == (size, size) and np.allclose(matrix, matrix.T) and np.allclose(np.diag(matrix), 1.0)
-    if not whole or (size and np.linalg.eigvalsh(matrix).min() < -1e-9):
-        raise SettingError(f"{name} of shape {matrix.shape} is not a correlation matrix of {size} components")
-
-
-SETTINGS: dict[str, Setting] = {
-    "paper": Setting(),
-    "coupled": Setting(task_correlation=shared_components((3,) * 10, 0.85), sigma=3.0),
-}
+STREAMS = (  # one random stream each; new ones at the end, so that the others stay as they are
+    *("truth", "panel", "scores", "answers"),
+    *("readings", "spam", "workload", "drift", "time", "mood", "skips"),
+)
+CAMPAIGN_START, CAMPAIGN_DAYS = np.datetime64("2026-01-05T08:00:00", "us"), 30.0
 
 
 # ---- parameters -----------------------------------------------------------------------------------------------------
@@ -105,6 +60,7 @@ class Parameters(NamedTuple):
     models: tuple[Float64[Array, "models _classes _classes"], ...]  # per task: mean score given the true class
     people: tuple[Float64[Array, "annotators _classes _classes"], ...]  # per task: P(label | true class)
     concentration: float
+    habits: Habits | None = None  # None: people only err by their rows
 
 
 def draw_parameters(setting: Setting, rng: np.random.Generator) -> Parameters:
@@ -113,25 +69,52 @@ def draw_parameters(setting: Setting, rng: np.random.Generator) -> Parameters:
     ability = rng.multivariate_normal(np.zeros(len(setting.model_correlation)), setting.model_correlation)
     lowest, highest = setting.model_accuracy
     accuracy = lowest + (highest - lowest) * ndtr(ability)
+    wrong = [_spread(k, t in setting.ordered) for t, k in enumerate(setting.classes)]
     return Parameters(
         mean,
         setting.sigma**2 * setting.task_correlation,
-        tuple(_uniform_errors(accuracy, k) for k in setting.classes),
-        tuple(_people_rows(setting, k, rng) for k in setting.classes),
+        tuple(_model_rows(accuracy, each) for each in wrong),
+        tuple(_people_rows(setting, each, rng) for each in wrong),
         setting.concentration,
     )
 
 
-def _uniform_errors(accuracy: Float64[Array, "models"], n_classes: int) -> Float64[Array, "models classes classes"]:
-    wrong = (1.0 - accuracy) / (n_classes - 1)
-    return np.where(np.eye(n_classes, dtype=bool), accuracy[:, None, None], wrong[:, None, None])
+def _spread(n_classes: int, ordered: bool) -> Float64[Array, "classes classes"]:
+    """By what the probability of all wrong answers is divided: by distance on a scale, else all alike."""
+    place = np.arange(n_classes)
+    distance = np.abs(place[:, None] - place) if ordered else 1 - np.eye(n_classes)
+    np.fill_diagonal(distance, 1)  # not a wrong answer: replaced by the right one's
+    return distance * ((1.0 / distance).sum(axis=1, keepdims=True) - 1.0)
+
+
+def _model_rows(
+    accuracy: Float64[Array, "models"], wrong: Float64[Array, "classes classes"]
+) -> Float64[Array, "models classes classes"]:
+    return np.where(np.eye(len(wrong), dtype=bool), accuracy[:, None, None], (1.0 - accuracy[:, None, None]) / wrong)
 
 
 def _people_rows(
-    setting: Setting, n_classes: int, rng: np.random.Generator
+    setting: Setting, wrong: Float64[Array, "classes classes"], rng: np.random.Generator
 ) -> Float64[Array, "annotators classes classes"]:
-    weight = np.where(np.eye(n_classes, dtype=bool), setting.diagonal, setting.off_diagonal / (n_classes - 1))
-    return dirichlet(rng, np.broadcast_to(weight, (setting.n_annotators, n_classes, n_classes)))
+    weight = np.where(np.eye(len(wrong), dtype=bool), setting.diagonal, setting.off_diagonal / wrong)
+    return dirichlet(rng, np.broadcast_to(weight, (setting.n_annotators, *wrong.shape)))
+
+
+def _with_habits(parameters: Parameters, setting: Setting, rng: dict[str, np.random.Generator]) -> Parameters:
+    kind = spammers(setting.spammers, setting.n_annotators, rng["spam"])
+    people = tuple(with_spam(rows, kind, rng["spam"]) for rows in parameters.people)
+    streams = rng["workload"], rng["drift"]
+    habits = draw_habits(people, kind >= 0, setting.halo, setting.drift, setting.workload_sd, streams)
+    return parameters._replace(people=people, habits=habits)
+
+
+def model_readings(setting: Setting, parameters: Parameters, t: int) -> Readings | None:
+    """How the models read task t; None where scores are the paper's Dirichlet."""
+    if not setting.readings:
+        return None
+    rows = parameters.models[t]
+    family = np.array(setting.model_family or range(len(rows)), np.int64)
+    return readings_law(rows, parameters.concentration, family, setting.together, setting.readings, setting.doubt)
 
 
 # ---- the world ------------------------------------------------------------------------------------------------------
@@ -144,13 +127,15 @@ class World:
     truth: Int16[Array, "items tasks"]
     scores: tuple[Float32[Array, "items models _classes"], ...] = field(repr=False)  # per task
     panel: Int32[Array, "items seats"] = field(repr=False)  # annotators in order of arrival; -1: empty seat
-    answers: Int16[Array, "items tasks seats"] = field(repr=False)  # their labels; -1: empty seat
+    answers: Int16[Array, "items tasks seats"] = field(repr=False)  # their labels; -1: empty seat, or task left out
+    time: Float64[Array, "items seats"] | None = field(default=None, repr=False)  # of arrival, as share of the campaign
 
     @property
     def schema(self) -> Schema:
         """Tasks task-01, task-02, ...; classes a, b, c, ... (c-0001, ... above 26)."""
-        names = numbered("task", len(self.setting.classes))
-        return Schema(tuple(Task(name, _class_names(k)) for name, k in zip(names, self.setting.classes, strict=True)))
+        classes, ordered = self.setting.classes, self.setting.ordered
+        names = numbered("task", len(classes))
+        return Schema(tuple(Task(names[t], _class_names(k), t in ordered) for t, k in enumerate(classes)))
 
     def select(self, index: Int64[Array, "kept"]) -> World:
         """The same world with only these items."""
@@ -160,6 +145,7 @@ class World:
             scores=tuple(scores[index] for scores in self.scores),
             panel=self.panel[index],
             answers=self.answers[index],
+            time=None if self.time is None else self.time[index],
         )
 
     def coded(self) -> Coded:
@@ -184,8 +170,11 @@ class World:
     def dataset(self, *, gold: bool = False) -> Dataset:
         """As tables of labels, scores and items; the truth as a gold table where `gold` is asked for."""
         coded = self.coded()
+        labels = labels_table(coded.schema, coded.items, coded.annotators, self.panel, self.answers)
+        if self.time is not None:
+            labels = labels.append_column("created_at", _created_at(self.time, self.answers))
         return Dataset(
-            labels=labels_table(coded.schema, coded.items, coded.annotators, self.panel, self.answers),
+            labels=labels,
             scores=scores_table(coded.schema, coded.items, coded.models, self.scores) if coded.models else None,
             gold=gold_table(coded.schema, coded.items, self.truth) if gold else None,
             items=pa.table({"item": pa.array(coded.items, pa.string())}),
@@ -194,7 +183,7 @@ class World:
 
 
 def world(name: str, n_items: int = 10_000, seed: int = 1) -> World:
-    """One of the named worlds, "paper" or "coupled" (the same with stronger ties between tasks).
+    """One of the named worlds: "paper", "coupled" (the same with stronger ties between tasks) or "real-like".
 
     >>> world("paper", n_items=100).truth.shape
     (100, 10)
@@ -212,19 +201,40 @@ def simulate(setting: Setting, n_items: int, *, seed: int = 1) -> World:
     """
     if n_items < 0:
         raise SettingError(f"n_items must not be negative, not {n_items}")
+    parts = np.random.SeedSequence(seed).spawn(len(STREAMS))
+    rng = {name: np.random.default_rng(part) for name, part in zip(STREAMS, parts, strict=True)}
     parameters = draw_parameters(setting, np.random.default_rng(seed))
-    streams = [np.random.default_rng(part) for part in np.random.SeedSequence(seed).spawn(4)]
-    truth = draw_truth(parameters, setting.classes, n_items, streams[0])
+    if setting.habitual:
+        parameters = _with_habits(parameters, setting, rng)
+    truth = draw_truth(parameters, setting.classes, n_items, rng["truth"])
+    scores = tuple(_draw_scores(setting, parameters, t, truth[:, t], rng) for t in range(len(setting.classes)))
+    return World(setting, parameters, truth, scores, *_labels(setting, parameters, truth, rng))
+
+
+class _Labels(NamedTuple):
+    """Who labels what, how, and when, as in `World`."""
+
+    panel: Int32[Array, "items seats"]
+    answers: Int16[Array, "items tasks seats"]
+    time: Float64[Array, "items seats"] | None
+
+
+def _labels(
+    setting: Setting, parameters: Parameters, truth: Int16[Array, "items tasks"], rng: dict[str, np.random.Generator]
+) -> _Labels:
     fewest, most = setting.labels_per_item
-    panel = panels(streams[1], streams[1].integers(fewest, most + 1, n_items), setting.n_annotators)
-    return World(
-        setting,
-        parameters,
-        truth,
-        tuple(_draw_scores(parameters, t, truth[:, t], streams[2]) for t in range(len(setting.classes))),
-        panel,
-        answers(streams[3], parameters.people, truth, panel),
-    )
+    habits = parameters.habits
+    size = rng["panel"].integers(fewest, most + 1, len(truth))
+    panel = panels(rng["panel"], size, setting.n_annotators, None if habits is None else habits.workload)
+    time = arrivals(panel.shape[0], panel.shape[1], rng["time"]) if setting.timed else None
+    if habits is None:
+        said = answers(rng["answers"], parameters.people, truth, panel)
+    else:
+        careless = carelessness(habits, panel, rng["mood"])
+        said = habitual_answers(rng["answers"], parameters.people, habits, truth, panel, time, careless)
+    if setting.skipped:
+        said[rng["skips"].random(said.shape) < setting.skipped] = -1
+    return _Labels(panel, said, time)
 
 
 def draw_truth(
@@ -250,10 +260,22 @@ def prevalence(log_odds: Float64[Array, "points components"]) -> Float64[Array, 
 
 
 def _draw_scores(
-    parameters: Parameters, t: int, truth: Int16[Array, "items"], rng: np.random.Generator
+    setting: Setting, parameters: Parameters, t: int, truth: Int16[Array, "items"], rng: dict[str, np.random.Generator]
 ) -> Float32[Array, "items models classes"]:
-    rows = parameters.models[t].transpose(1, 0, 2)  # true class first, so that one index picks all models
-    return dirichlet(rng, parameters.concentration * rows[truth]).astype(np.float32)
+    law = model_readings(setting, parameters, t)
+    if law is None:
+        rows = parameters.models[t].transpose(1, 0, 2)  # true class first, so that one index picks all models
+        weight = parameters.concentration * rows[truth]
+    else:
+        weight = draw_readings(law, truth, rng["readings"]) + law.doubt / setting.classes[t]
+    return dirichlet(rng["scores"], weight).astype(np.float32)
+
+
+def _created_at(time: Float64[Array, "items seats"], answers: Int16[Array, "items tasks seats"]) -> pa.Array:
+    """In the order of the table of labels."""
+    item, _, seat = np.nonzero(answers >= 0)
+    passed = (time[item, seat] * CAMPAIGN_DAYS * 86_400e6).astype("timedelta64[us]")
+    return pa.array(CAMPAIGN_START + passed, pa.timestamp("us", tz="UTC"))
 
 
 def _output(scores: Float32[Array, "items models classes"]) -> ModelOutput:

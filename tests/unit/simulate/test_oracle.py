@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -9,8 +10,9 @@ import pytest
 
 from quorate.errors import SettingError
 from quorate.measure.efficiency import auc_estimate, moves
-from quorate.simulate.oracle import limit, posterior_of, prevalence_points
-from quorate.simulate.world import Setting, shared_components, simulate, world
+from quorate.simulate.oracle import limit, posterior_of, prevalence_points, score_log_likelihood
+from quorate.simulate.people import right_now
+from quorate.simulate.world import Setting, Together, prevalence, shared_components, simulate, world
 
 SMALL = Setting(classes=(2, 3), task_correlation=shared_components((2, 3), 0.6), n_annotators=8, labels_per_item=(0, 3))
 
@@ -115,6 +117,85 @@ def test_the_limit_is_the_published_one(name):
     found += [tuple(auc_estimate(moves(confidence, right, n_labels, rule=rule))) for rule in ("minimum", "per_task")]
     for (value, se), published in zip(found, PUBLISHED[name], strict=True):
         assert abs(value - published) < 4 * np.sqrt(2) * se + 0.0005  # the note has an error of its own, and rounds
+
+
+# ---- worlds in which more hangs together ----------------------------------------------------------------------------
+def test_moods_are_summed_out():
+    """With sigma 0 the posterior of both tasks is the sum over all classes of both and all moods of both people."""
+    setting = Setting(
+        classes=(2, 2), task_correlation=np.eye(2), sigma=0.0, n_annotators=3, labels_per_item=(2, 2), halo=0.6,
+        drift=(-1.0, 0.5),
+    )  # fmt: skip
+    made = simulate(setting, 20, seed=5)
+    of, habits = made.parameters, made.parameters.habits
+    prior = [prevalence(made.parameters.mean[[t]][:, None])[0] for t in range(2)]
+    found = limit(made, n_points=2)
+    scores = [np.exp(score_log_likelihood(of, made, t)) for t in range(2)]
+    for i, panel in enumerate(made.panel):
+        joint = np.zeros((2, 2))
+        for moods, y in product(product((False, True), repeat=2), product(range(2), repeat=2)):
+            weight = prior[0][y[0]] * prior[1][y[1]] * scores[0][i, y[0]] * scores[1][i, y[1]]
+            for j, careless in enumerate(moods):
+                a, share = panel[j], habits.careless[panel[j]]
+                weight *= share if careless else 1 - share
+                for t in range(2):
+                    row = of.people[t][a, y[t], y[t]]
+                    right = right_now(np.array([row]), habits, panel[[j]], made.time[i, [j]], careless)[0]
+                    weight *= right if made.answers[i, t, j] == y[t] else 1 - right
+            joint[y] += weight
+        joint /= joint.sum()
+        np.testing.assert_allclose(found[0][2, i], joint.sum(axis=1), atol=2e-6)
+        np.testing.assert_allclose(found[1][2, i], joint.sum(axis=0), atol=2e-6)
+
+
+@pytest.mark.slow
+def test_the_limit_is_calibrated_where_everything_hangs_together():
+    """Mean confidence = accuracy within 4 standard errors after every label, in the real-like world."""
+    made = world("real-like", 1_000, seed=6)
+    posterior = limit(made, n_points=512)
+    for step in range(6):
+        gap = np.stack(
+            [p[step].max(axis=1) - (p[step].argmax(axis=1) == made.truth[:, t]) for t, p in enumerate(posterior)]
+        ).mean(axis=0)
+        assert abs(gap.mean()) < 4 * gap.std(ddof=1) / np.sqrt(len(gap))
+
+
+def without(made, part):
+    """The world as it looks to who does not know of one part."""
+    of = made.parameters
+    return {
+        "together": lambda: replace(made, setting=replace(made.setting, together=Together())),
+        "halo": lambda: replace(made, parameters=of._replace(habits=of.habits._replace(halo=0 * of.habits.halo))),
+        "drift": lambda: replace(made, time=None),
+    }[part]()
+
+
+@pytest.mark.parametrize(
+    ("part", "change"),
+    [
+        ("together", {"readings": 1, "together": Together(0.9, 0.5), "model_family": (0, 0, 1)}),
+        ("halo", {"halo": 0.9}),
+        ("drift", {"drift": (0.0, 4.0)}),
+    ],
+)
+def test_whoever_ignores_what_hangs_together_is_worse(part, change):
+    """Log loss of the limit is lower than without the part, by over 4 standard errors, where the part is strong."""
+    made = simulate(replace(SMALL, labels_per_item=(3, 3), diagonal=6.0, **change), 1_000, seed=7)
+    whole, blind = (limit(each, n_points=64) for each in (made, without(made, part)))
+    step = 0 if part == "together" else 3
+    gain = np.mean([
+        np.log(np.take_along_axis(p[step] / q[step], made.truth[:, [t]].astype(int), axis=1))[:, 0]
+        for t, (p, q) in enumerate(zip(whole, blind, strict=True))
+    ], axis=0)  # fmt: skip
+    assert gain.mean() > 4 * gain.std(ddof=1) / np.sqrt(len(gain))
+
+
+def test_too_many_moods_are_refused():
+    """Halo of nine people on an item is not summed out; without halo nine are no matter."""
+    setting = Setting(classes=(2,), task_correlation=np.eye(1), n_annotators=9, labels_per_item=(9, 9))
+    with pytest.raises(SettingError, match="8 people"):
+        limit(simulate(replace(setting, halo=0.1), 2), n_points=2)
+    assert limit(simulate(setting, 2), n_points=2)[0].shape == (10, 2, 2)
 
 
 def test_points_that_are_no_power_of_two_are_refused():
