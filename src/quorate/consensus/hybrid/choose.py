@@ -32,7 +32,7 @@ from quorate.data.encode import Coded
 Array = np.ndarray
 SAMPLE_ITEMS = 600
 FOLDS = 3
-ALL_FOLDS_UP_TO = 300  # items; above, one fold held out is enough
+ALL_FOLDS_UP_TO = 6_000  # labels of people; above, one fold held out tells settings apart
 TRIAL_POINTS = 64
 TRIAL_ITERATIONS, TRIAL_GAIN = 150, 3e-6  # much shorter fits favour hard shrinkage, which converges sooner
 LADDERS: tuple[tuple[str, tuple[Any, ...]], ...] = (
@@ -105,8 +105,10 @@ def _sample(coded: Coded, seed: int) -> tuple[Coded | None, Int64[Array, "items"
     return coded.select(kept), rng.permutation(np.arange(len(kept)) % FOLDS)
 
 
-def _splits(folds: Int64[Array, "items"]) -> Iterator[tuple[Int64[Array, "train"], Int64[Array, "test"]]]:
-    for fold in range(FOLDS if len(folds) <= ALL_FOLDS_UP_TO else 1):
+def _splits(
+    folds: Int64[Array, "items"], n_labels: int
+) -> Iterator[tuple[Int64[Array, "train"], Int64[Array, "test"]]]:
+    for fold in range(FOLDS if n_labels <= ALL_FOLDS_UP_TO else 1):
         yield np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
 
 
@@ -114,7 +116,9 @@ class _Judge:
     """Fits on all folds but one and reads the other; a fit starts where the last of its shape ended."""
 
     def __init__(self, sample: Coded, folds: Int64[Array, "items"], seed: int) -> None:
-        self._splits = [(sample.select(train), sample.select(test)) for train, test in _splits(folds)]
+        self._splits = [
+            (sample.select(train), sample.select(test)) for train, test in _splits(folds, len(sample.labels.code))
+        ]
         self._seed = seed
         self.scores: dict[Settings, float] = {}
         self._ends: dict[tuple[int, tuple[Shape, ...]], Float64[Array, "parameters"]] = {}
