@@ -4,6 +4,7 @@
 .DELETE_ON_ERROR:
 SHELL := /bin/sh
 BIN := .venv/bin
+TORCH := torch==2.13.0# installed before all else, so that a CPU build that the machine offers is not replaced
 FAST := not slow and not postgres and not browser and not peer and not gpu
 
 all: format lint types layers fast ## what to run before a commit
@@ -44,6 +45,7 @@ demo: .venv/demo ## real digits, real classifiers, simulated people: what a cons
 # ---- the environment: made once, made again when pyproject.toml changes ----------------------------------------------
 .venv/dev: pyproject.toml | .venv/bin/python
 	@echo "installing quorate and its tools into .venv (once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check '$(TORCH)'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch .venv/demo $@
 

@@ -1,9 +1,10 @@
 """How near to the limit: the paper world and the coupled world, fit on one half, replay the other.
 
-    python benchmarks/worlds.py [--items 10000] [--seed 1] [--worlds paper,coupled] [--out FILE.json]
+    python benchmarks/worlds.py [--items 10000] [--seed 1] [--worlds paper,coupled] [--only "hybrid;calco"] [--out FILE.json]
 
 The limit is the posterior under the true parameters; `tasks apart` is the hybrid without factors. The last line of a
-world says how much of the way from tasks apart to the limit the hybrid covers.
+world says how much of the way from tasks apart to the limit the hybrid covers. Seconds of fitting stand beside each other
+in one run; `hybrid` chooses its settings in them.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
+from quorate.consensus.calco import Calco
+from quorate.consensus.calibrated import CalibratedDawidSkene
+from quorate.consensus.complementarity import Haic
 from quorate.consensus.dawid_skene import DawidSkene
 from quorate.consensus.estimator import Estimator
 from quorate.consensus.hybrid import Hybrid
@@ -27,7 +31,10 @@ from quorate.simulate.world import World, world
 
 Figures = dict[str, tuple[float, float]]  # name to value and standard error
 RULES: tuple[StopRule, ...] = ("minimum", "per_task")
-BARS = {"paper": 0.921, "coupled": 0.943}  # AUC per task of the hybrid, at least
+BARS = {  # AUC minimum and per task, at least
+    "paper": {"hybrid": (0.0, 0.921), "calco": (0.882, 0.914), "calco, items": (0.890, 0.919)},
+    "coupled": {"hybrid": (0.0, 0.943)},
+}
 PUBLISHED = {  # research note: accuracy and log loss with 0 and with 5 labels, AUC minimum and per task
     "paper": (0.777, 0.526, 0.950, 0.135, 0.894, 0.924),
     "coupled": (0.828, 0.426, 0.962, 0.102, 0.925, 0.946),
@@ -37,6 +44,10 @@ ESTIMATORS: dict[str, Estimator] = {
     "majority": Majority("people"),
     "majority-all": Majority("all"),
     "dawid-skene": DawidSkene(),
+    "calibrated-ds": CalibratedDawidSkene(),
+    "haic": Haic(),
+    "calco": Calco(),
+    "calco, items": Calco(guide="items"),
     "tasks apart": Hybrid(factors=0),
     "hybrid": Hybrid(),
 }
@@ -45,22 +56,33 @@ ESTIMATORS: dict[str, Estimator] = {
 def main() -> int:
     """Print one table per world; return 1 where the hybrid misses its bar."""
     options = parsed()
-    found = {name: run(name, options.items, options.seed, options.points) for name in options.worlds.split(",")}
+    chosen = {name: ESTIMATORS[name] for name in (options.only.split(";") if options.only else ESTIMATORS)}
+    worlds = options.worlds.split(",")
+    found = {name: run(name, chosen, options.items, options.seed, options.points) for name in worlds}
     if options.out:
         Path(options.out).write_text(json.dumps(found, indent=2) + "\n")
-    missed = [name for name in found if found[name]["hybrid"]["AUC per_task"][0] < BARS[name]]
-    print(f"\nAUC per task of the hybrid: {'missed in ' + ', '.join(missed) if missed else 'reached in every world'}")
-    return 1 if missed else 0
+    return 1 if sum(missed(name, figures) for name, figures in found.items()) else 0
 
 
-def run(name: str, n_items: int, seed: int, n_points: int) -> dict[str, Figures]:
+def missed(name: str, found: dict[str, Figures]) -> int:
+    """Say which bars are reached; return how many are not."""
+    count = 0
+    for estimator, bars in BARS[name].items():
+        for rule, bar in zip(RULES, bars, strict=True) if estimator in found else ():
+            value = found[estimator][f"AUC {rule}"][0]
+            print(f"{'reached' if value >= bar else 'MISSED'}: {name}, {estimator}, AUC {rule} {value:.4f}, bar {bar}")
+            count += value < bar
+    return count
+
+
+def run(name: str, estimators: dict[str, Estimator], n_items: int, seed: int, n_points: int) -> dict[str, Figures]:
     whole = world(name, n_items, seed)
     teach, judge = whole.select(np.arange(n_items // 2)), whole.select(np.arange(n_items // 2, n_items))
     truth = Truth(judge.truth, ("latent",) * judge.truth.shape[1])
     print(f"\n{name} world: fit on {len(teach.truth)} items, replay {len(judge.truth)}, seed {seed}")
     print(" " * 14 + "".join(f"{key:>18}" for key in COLUMNS))
     found: dict[str, Figures] = {}
-    for estimator, option in ESTIMATORS.items():
+    for estimator, option in estimators.items():
         began = time.perf_counter()
         model = option.fit(teach.coded())
         fit_s = time.perf_counter() - began
@@ -71,7 +93,8 @@ def run(name: str, n_items: int, seed: int, n_points: int) -> dict[str, Figures]
     found["limit"] = figures(stacked([judged([task[j] for task in posterior], truth) for j in range(n_steps)]), judge)
     show("the limit", found["limit"], f"true parameters, {n_points} points")
     print(f"{'published':14}" + "".join(f"{value:18.3f}" for value in PUBLISHED[name]) + "   the limit, research note")
-    print(f"{'way covered':14}" + "".join(f"{share:18.0%}" for share in covered(found)) + "   tasks apart to the limit")
+    if {"tasks apart", "hybrid"} <= found.keys():
+        print(f"{'way covered':14}" + "".join(f"{share:18.0%}" for share in covered(found)) + "   tasks apart to the limit")
     return found
 
 
@@ -106,6 +129,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--items", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--worlds", default="paper,coupled")
+    parser.add_argument("--only", help="names with semicolons between", default="")
     parser.add_argument("--points", type=int, default=8_192)
     parser.add_argument("--out")
     return parser.parse_args()

@@ -25,3 +25,19 @@ def recorded() -> Callable[[str], Path]:
         return DATA / name
 
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of an accelerator run where there is one."""
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if marked and not _accelerator():
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason="no accelerator on this machine"))
+
+
+def _accelerator() -> bool:
+    try:
+        import torch
+    except ImportError:
+        return False
+    return torch.cuda.is_available()

@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from quorate.consensus.dawid_skene import DawidSkene
 from quorate.consensus.door import coded_of
-from quorate.consensus.estimator import Model
-from quorate.consensus.findings import sentences
+from quorate.consensus.estimator import Archetypal, Model
+from quorate.consensus.findings import of_one_kind, sentences
 from quorate.consensus.reliability import AgentFigure, Confusion, Flag, Judged, judged_models, judged_people
 from quorate.consensus.shared_errors import SharedErrors, shared_errors
 from quorate.consensus.witness import Witness, without_models, witnesses
@@ -34,6 +34,7 @@ class Agents:
     shared: SharedErrors
     level: float
     notes: tuple[str, ...] = ()  # what the reader should know of how they were judged
+    archetypes: dict[str, tuple[float, ...]] = field(default_factory=dict)  # P(archetype) per model, where fitted
 
     @property
     def agents(self) -> tuple[AgentFigure, ...]:
@@ -59,7 +60,7 @@ class Agents:
 
     def sentences(self) -> tuple[str, ...]:
         """What stands out, in plain words."""
-        return (*sentences(self.agents, self.shared), *self.notes)
+        return (*sentences(self.agents, self.shared), *of_one_kind(self.archetypes), *self.notes)
 
     def table(self) -> pa.Table:
         """One row per agent and task; unknown figures are null."""
@@ -80,6 +81,7 @@ class Agents:
             "families": [family._asdict() for family in self.shared.families],
             "models": self.shared.models,
             "effective_models": None if self.effective is None else self.effective._asdict(),
+            "archetypes": {name: list(shares) for name, shares in self.archetypes.items()},
             "findings": list(self.sentences()),
         }
 
@@ -145,7 +147,9 @@ def agents_report(model: Model, data: Dataset | Coded, *, level: float = 0.95) -
         for task, witness in enumerate(of)
         for one in (*judged_people(coded, task, witness, level), *judged_models(coded, task, witness, level))
     ]
-    return Agents(tuple(judged), shared_errors(coded, of, level), level, notes)
+    kinds = model.archetypes() if isinstance(model, Archetypal) else {}
+    archetypes = {name: tuple(map(float, shares)) for name, shares in kinds.items()}
+    return Agents(tuple(judged), shared_errors(coded, of, level), level, notes, archetypes)
 
 
 def _witnesses(model: Model, coded: Coded) -> tuple[list[Witness], tuple[str, ...]]:

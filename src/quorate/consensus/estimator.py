@@ -85,6 +85,15 @@ class Model(ABC):
 
 
 @runtime_checkable
+class Archetypal(Protocol):
+    """A fitted model that sorts the language models into kinds."""
+
+    def archetypes(self) -> Mapping[str, Float64[Array, "archetypes"]]:
+        """P(archetype) of every model."""
+        ...
+
+
+@runtime_checkable
 class Estimator(Protocol):
     """Options; `fit` makes the model."""
 

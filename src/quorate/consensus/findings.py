@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from quorate.consensus.reliability import AgentFigure, Kind
@@ -22,6 +22,21 @@ def sentences(agents: Sequence[AgentFigure], shared: SharedErrors) -> tuple[str,
         if len(flag_sentences) > MOST_NAMED:
             found.append(f"and {_number(len(flag_sentences) - MOST_NAMED)} more of this kind.")
     return (*found, *_too_few(agents))
+
+
+def of_one_kind(archetypes: Mapping[str, Sequence[float]]) -> tuple[str, ...]:
+    """Models that a fitted model sorts into the same archetype.
+
+    >>> of_one_kind({"a": (0.9, 0.1), "b": (0.8, 0.2), "c": (0.0, 1.0)})
+    ("'a' and 'b' are of one archetype (80 % or surer).",)
+    """
+    surest = {name: max(range(len(shares)), key=shares.__getitem__) for name, shares in archetypes.items()}
+    kinds = [[name for name, kind in surest.items() if kind == each] for each in sorted(set(surest.values()))]
+    return tuple(
+        f"{_listed(kind)} are of one archetype ({100 * min(max(archetypes[name]) for name in kind):.0f} % or surer)."
+        for kind in kinds
+        if len(kind) > 1
+    )
 
 
 def worth(models: int, effective: Interval) -> str:

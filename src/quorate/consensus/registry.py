@@ -22,6 +22,9 @@ ESTIMATORS: dict[str, Home] = {
     "majority": Home("quorate.consensus.majority", "Majority", "MajorityModel", {}),
     "majority-all": Home("quorate.consensus.majority", "Majority", "MajorityModel", {"who": "all"}),
     "dawid-skene": Home("quorate.consensus.dawid_skene", "DawidSkene", "DawidSkeneModel", {}),
+    "calibrated-dawid-skene": Home("quorate.consensus.calibrated", "CalibratedDawidSkene", "CalibratedModel", {}),
+    "haic": Home("quorate.consensus.complementarity", "Haic", "HaicModel", {}),
+    "calco": Home("quorate.consensus.calco", "Calco", "CalcoModel", {}),
     "hybrid": Home("quorate.consensus.hybrid", "Hybrid", "HybridModel", {}),
 }
 

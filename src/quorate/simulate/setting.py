@@ -2,9 +2,9 @@
 
 "paper" and "coupled" follow [nguyen2026], whose constants are not published: these were chosen. "real-like" adds what
 real people and language models do, with round constants chosen so that its figures lie among those of recorded
-labelings. Both sides went through the same reports, `agreement` and `agents` (with Dawid-Skene as the judge): thirteen
-recorded sets with people and two or more models, lowest, middle and highest set; the world with 1,000 items, seeds 1
-to 3. Half of the sets have scales of five classes or more, which explains their lower agreement.
+labelings: agreement from the counts of labels [fleiss1971], the rest from the report `agents` with Dawid-Skene as the
+judge. Thirteen recorded sets with people and two or more models, lowest, middle and highest set; the world with 1,000
+items, seeds 1 to 3. Half of the sets have scales of five classes or more, which explains their lower agreement.
 
                                                   recorded              real-like
     two people say the same                       .27   .60   .92      .69 to .71

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from quorate.consensus.agents import agents_report
+from quorate.consensus.calibrated import CalibratedDawidSkene
 from quorate.consensus.dawid_skene import DawidSkene
 from quorate.consensus.majority import Majority
 from quorate.data.dataset import Dataset
@@ -295,7 +296,9 @@ def test_a_data_set_without_models_or_labels_has_an_empty_report():
     assert found.table().num_rows == found.pairs_table().num_rows == 0
 
 
-@pytest.mark.parametrize("options", [Majority(), DawidSkene()], ids=["majority", "dawid-skene"])
+@pytest.mark.parametrize(
+    "options", [Majority(), DawidSkene(), CalibratedDawidSkene()], ids=["majority", "dawid-skene", "calibrated"]
+)
 def test_every_estimator_can_judge(options):
     """With a fitted posterior instead of the true one, the best and the worst person are still found."""
     crowd = Crowd.drawn(0, n_items=800, asked=0.9, models=[2, 1], shared=0.7)
