@@ -15,6 +15,7 @@ from quorate.cli.exchange import export_folder, import_file
 from quorate.cli.fit import fit
 from quorate.cli.predict import predict
 from quorate.cli.simulate import simulate
+from quorate.cli.study import study
 from quorate.cli.terminal import verb
 
 app = typer.Typer(
@@ -55,6 +56,7 @@ VERBS: dict[str, tuple[str, Callable[..., None]]] = {
     "agents": (JUDGE, agents),
     "agreement": (JUDGE, agreement),
     "compare": (JUDGE, compare),
+    "study": (JUDGE, study),
     "import": (DATA, import_file),
     "export": (DATA, export_folder),
     "simulate": (DATA, simulate),

@@ -26,7 +26,9 @@ Folder = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
 Bad = Annotated[OnBad, typer.Option("--on-bad", help="Bad rows: stop at the first, or set them aside and go on.")]
-Estimator = Annotated[str, typer.Option("--estimator", help="majority, dawid-skene, calibrated-dawid-skene, haic, calco or hybrid.")]
+Estimator = Annotated[
+    str, typer.Option("--estimator", help="majority, dawid-skene, calibrated-dawid-skene, haic, calco or hybrid.")
+]
 ModelFile = Annotated[
     Path | None, typer.Option("--model", help="A model saved by `quorate fit`; without it, one is fitted here.")
 ]

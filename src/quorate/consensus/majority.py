@@ -296,5 +296,7 @@ def _left_out(counts: Int32[Array, "items classes"], shares: Float64[Array, "cla
 def _best_smoothing(left: LeftOut) -> float:
     from scipy.optimize import minimize_scalar
 
-    found = minimize_scalar(lambda log_a: -left.log_likelihood(np.exp(log_a)), bounds=np.log(BOUNDS), method="bounded")
+    found: Any = minimize_scalar(
+        lambda log_a: -left.log_likelihood(np.exp(log_a)), bounds=np.log(BOUNDS), method="bounded"
+    )
     return float(np.exp(found.x))

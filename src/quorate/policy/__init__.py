@@ -1,0 +1,1 @@
+"""When to stop asking: what a consensus must say before no further label is bought."""
