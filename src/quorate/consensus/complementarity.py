@@ -30,6 +30,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from jaxtyping import Bool, Float64, Int32, Int64
 
+from quorate.consensus.apart import consensus_of, held_out_of, strangers, whole_fit
 from quorate.consensus.complementarity_fit import TaskEnd, Taught, fit_task
 from quorate.consensus.complementarity_parameters import Parameters, conditioned
 from quorate.consensus.complementarity_scores import (
@@ -42,10 +43,11 @@ from quorate.consensus.complementarity_scores import (
     person_rows,
     votes_of,
 )
-from quorate.consensus.door import Answered, Scores, class_code, coded_of, default_targets, positions_by_task
-from quorate.consensus.estimator import Fit, Given, HeldOut, Model, Session, Status
+from quorate.consensus.door import Answered, Scores, class_code, coded_of, default_targets
+from quorate.consensus.estimator import Fit, Given, HeldOut, Model, Session
+from quorate.consensus.kept import kept, kept_targets, restored, restored_targets
 from quorate.consensus.one_item import one_item
-from quorate.consensus.posterior import Consensus, IndependentBelief, PeopleRows, Target
+from quorate.consensus.posterior import Consensus, Target
 from quorate.data.dataset import Dataset
 from quorate.data.encode import Coded
 from quorate.errors import SettingError
@@ -109,7 +111,7 @@ class Haic:
             schema=coded.schema,
             annotators=coded.annotators,
             models=coded.models,
-            fit=_whole(ends),
+            fit=whole_fit(ends),
             options=self,
             tasks=tuple(end.taught for end in ends),
             targets=default_targets(coded, use_gold=self.use_gold),
@@ -137,15 +139,11 @@ class HaicModel(Model):
         spoke = [(output.kind > 0).any(axis=1) for output in coded.outputs]
         answered = [n.any(axis=1) | model for n, model in zip(counts, spoke, strict=True)]
         seen = np.array(answered, bool).reshape(coded.n_tasks, coded.n_items).T
-        return self.consensus(coded.items, counts, latent, seen, _stranger_note(coded))
+        return self.consensus(coded.items, counts, latent, seen, strangers(coded))
 
     def held_out(self, data: Dataset | Coded, positions: Int64[Array, "held"], given: Given) -> HeldOut:
         """Labels predicted without themselves: P(label) = sum_k P(k | the others, x) P(label | x, k) of that person."""
-        coded = coded_of(data)
-        aligned = coded.aligned(self.schema, self.annotators, self.models)
-        asked = positions_by_task(coded, aligned, positions)
-        both = [self._held_out(aligned, t, place, given) for t, (_, place) in enumerate(asked)]
-        return HeldOut(tuple(a for a, _ in asked), tuple(latent for latent, _ in both), tuple(p for _, p in both))
+        return held_out_of(self, data, positions, lambda coded, t, place: self._held_out(coded, t, place, given))
 
     def session(
         self,
@@ -176,12 +174,9 @@ class HaicModel(Model):
             arrays |= {f"place/{t}": taught.place, f"population/{t}": taught.population}
             arrays |= {f"gold/{t}": taught.gold} if taught.gold is not None else {}
         settings = {
-            "schema": self.schema.to_json(),
-            "annotators": list(self.annotators),
-            "models": list(self.models),
-            "fit": self.fit._asdict(),
+            **kept(self),
             "options": asdict(self.options),
-            "targets": [target._asdict() for target in self.targets],
+            "targets": kept_targets(self.targets),
             "spread": [taught.spread for taught in self.tasks],
         }
         return arrays, settings
@@ -189,15 +184,12 @@ class HaicModel(Model):
     @classmethod
     def from_state(cls, arrays: dict[str, Array], settings: dict[str, Any]) -> HaicModel:
         """The model whose `state` this is."""
-        fit = settings["fit"]
+        head = restored(settings)
         return cls(
-            Schema.from_json(settings["schema"]),
-            tuple(settings["annotators"]),
-            tuple(settings["models"]),
-            Fit(fit["status"], fit["iterations"], tuple(fit["objective"]), tuple(fit["notes"])),
+            *head,
             Haic(**settings["options"]),
             tuple(_restored(arrays, t, spread) for t, spread in enumerate(settings["spread"])),
-            tuple(Target(**target) for target in settings["targets"]),
+            restored_targets(settings),
         )
 
     def evidence(self, coded: Coded, task: int) -> Evidence:
@@ -213,12 +205,7 @@ class HaicModel(Model):
         notes: tuple[str, ...] = (),
     ) -> Consensus:
         """The consensus of these posteriors, under the default target."""
-        people = tuple(
-            PeopleRows(np.eye(len(task.classes)), taught.population, taught.gold)
-            for task, taught in zip(self.schema.tasks, self.tasks, strict=True)
-        )
-        belief = IndependentBelief(tuple(latent))
-        return Consensus(self.schema, items, tuple(counts), belief, people, self.targets, seen, notes)
+        return consensus_of(self.schema, self.tasks, self.targets, items, counts, latent, seen, notes)
 
     def logits(self, coded: Coded, task: int) -> Float64[Array, "items latent"]:
         """Log P(truth, labels | scores) up to a constant of the item."""
@@ -281,18 +268,3 @@ def _restored(arrays: dict[str, Array], task: int, spread: float) -> Taught:
     parameters = Parameters(*(arrays[f"{name}/{task}"] for name in Parameters._fields))
     own = arrays[f"place/{task}"], parameters, spread
     return Taught(*own, arrays[f"population/{task}"], arrays.get(f"gold/{task}"))
-
-
-def _whole(ends: Sequence[TaskEnd]) -> Fit:
-    """All tasks as one fit: the objective is the sum, a finished task keeping its last value."""
-    told = [end for end in ends if end.status != "prior only"]
-    length = max((len(end.objective) for end in told), default=0)
-    padded = [(*end.objective, *[end.objective[-1]] * (length - len(end.objective))) for end in told]
-    objective = tuple(float(value) for value in np.sum(padded, axis=0)) if told else ()
-    status: Status = "iteration limit" if any(end.status == "iteration limit" for end in told) else "converged"
-    return Fit(status if told else "prior only", length, objective, tuple(note for end in ends for note in end.notes))
-
-
-def _stranger_note(coded: Coded) -> tuple[str, ...]:
-    n = int((coded.labels.annotator < 0).sum())
-    return (f"{n} labels come from annotators whom the fit never saw; they get the population's skill.",) if n else ()

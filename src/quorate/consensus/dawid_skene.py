@@ -26,6 +26,7 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 from jaxtyping import Bool, Float64, Int16, Int32, Int64
 
+from quorate.consensus.apart import consensus_of, held_out_of, strangers, whole_fit
 from quorate.consensus.dawid_skene_em import (
     Answers,
     Parameters,
@@ -45,10 +46,10 @@ from quorate.consensus.door import (
     coded_of,
     default_targets,
     hard_answers,
-    positions_by_task,
 )
-from quorate.consensus.estimator import Fit, Given, HeldOut, Model, Session, Status
-from quorate.consensus.posterior import Consensus, IndependentBelief, PeopleRows, Target
+from quorate.consensus.estimator import Fit, Given, HeldOut, Model, Session
+from quorate.consensus.kept import kept, kept_targets, restored, restored_targets
+from quorate.consensus.posterior import Consensus, Target
 from quorate.data.dataset import Dataset
 from quorate.data.encode import Coded
 from quorate.errors import SettingError
@@ -101,7 +102,7 @@ class DawidSkene:
             schema=coded.schema,
             annotators=coded.annotators,
             models=coded.models,
-            fit=_whole(ends),
+            fit=whole_fit(ends),
             options=self,
             tasks=tuple(end.taught for end in ends),
             targets=default_targets(coded, use_gold=self.use_gold),
@@ -138,15 +139,11 @@ class DawidSkeneModel(Model):
         latent = [latent_posteriors(a, self.parameters(t)) for t, a in enumerate(answers)]
         seen = np.array([np.diff(a.begin) > 0 for a in answers], bool).reshape(coded.n_tasks, coded.n_items).T
         counts = [coded.counts(t) for t in range(coded.n_tasks)]
-        return self.consensus(coded.items, counts, latent, seen, _stranger_note(coded))
+        return self.consensus(coded.items, counts, latent, seen, strangers(coded))
 
     def held_out(self, data: Dataset | Coded, positions: Int64[Array, "held"], given: Given) -> HeldOut:
         """Labels predicted without themselves: from the item's other answers, or from its models' answers alone."""
-        coded = coded_of(data)
-        aligned = coded.aligned(self.schema, self.annotators, self.models)
-        asked = positions_by_task(coded, aligned, positions)
-        both = [self._held_out(aligned, t, place, given) for t, (_, place) in enumerate(asked)]
-        return HeldOut(tuple(a for a, _ in asked), tuple(latent for latent, _ in both), tuple(p for _, p in both))
+        return held_out_of(self, data, positions, lambda coded, t, place: self._held_out(coded, t, place, given))
 
     def session(
         self,
@@ -181,27 +178,21 @@ class DawidSkeneModel(Model):
             if value is not None
         }
         settings = {
-            "schema": self.schema.to_json(),
-            "annotators": list(self.annotators),
-            "models": list(self.models),
-            "fit": self.fit._asdict(),
+            **kept(self),
             "options": asdict(self.options),
-            "targets": [target._asdict() for target in self.targets],
+            "targets": kept_targets(self.targets),
         }
         return arrays, settings
 
     @classmethod
     def from_state(cls, arrays: dict[str, Array], settings: dict[str, Any]) -> DawidSkeneModel:
         """The model whose `state` this is."""
-        fit, schema = settings["fit"], Schema.from_json(settings["schema"])
+        head = restored(settings)
         return cls(
-            schema,
-            tuple(settings["annotators"]),
-            tuple(settings["models"]),
-            Fit(fit["status"], fit["iterations"], tuple(fit["objective"]), tuple(fit["notes"])),
+            *head,
             DawidSkene(**settings["options"]),
-            tuple(_restored(arrays, t) for t in range(len(schema))),
-            tuple(Target(**target) for target in settings["targets"]),
+            tuple(_restored(arrays, t) for t in range(len(head.schema))),
+            restored_targets(settings),
         )
 
     def parameters(self, task: int) -> Parameters:
@@ -219,12 +210,7 @@ class DawidSkeneModel(Model):
         notes: tuple[str, ...] = (),
     ) -> Consensus:
         """The consensus of these posteriors, under the default target."""
-        people = tuple(
-            PeopleRows(np.eye(len(task.classes)), taught.population, taught.gold)
-            for task, taught in zip(self.schema.tasks, self.tasks, strict=True)
-        )
-        belief = IndependentBelief(tuple(latent))
-        return Consensus(self.schema, items, tuple(counts), belief, people, self.targets, seen, notes)
+        return consensus_of(self.schema, self.tasks, self.targets, items, counts, latent, seen, notes)
 
     def _answers(self, coded: Coded, task: int) -> Answers:
         taught = self.tasks[task]
@@ -299,19 +285,3 @@ class DawidSkeneSession(Session):
 def _restored(arrays: dict[str, Array], task: int) -> Taught:
     fields: dict[str, Any] = {field: arrays.get(f"{field}/{task}") for field in Taught._fields}
     return Taught(**fields)
-
-
-def _whole(ends: Sequence[TaskEnd]) -> Fit:
-    """All tasks as one fit: the objective is the sum, a finished task keeping its last value."""
-    told = [end for end in ends if end.status != "prior only"]
-    length = max((len(end.objective) for end in told), default=0)
-    padded = [(*end.objective, *[end.objective[-1]] * (length - len(end.objective))) for end in told]
-    objective = tuple(float(value) for value in np.sum(padded, axis=0)) if told else ()
-    statuses = {end.status for end in told}
-    status: Status = "iteration limit" if "iteration limit" in statuses else "converged"
-    return Fit(status if told else "prior only", length, objective, tuple(note for end in ends for note in end.notes))
-
-
-def _stranger_note(coded: Coded) -> tuple[str, ...]:
-    n = int((coded.labels.annotator < 0).sum())
-    return (f"{n} labels come from annotators whom the fit never saw; they get the population's rows.",) if n else ()

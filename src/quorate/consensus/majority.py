@@ -23,6 +23,7 @@ from jaxtyping import Bool, Float64, Int16, Int32, Int64
 
 from quorate.consensus.door import Answered, Scores, class_code, coded_of, hard_answers, positions_by_task
 from quorate.consensus.estimator import Fit, Given, HeldOut, Model, Session
+from quorate.consensus.kept import kept, restored
 from quorate.consensus.posterior import Consensus, IndependentBelief, PeopleRows, Target
 from quorate.data.dataset import Dataset
 from quorate.data.encode import Coded
@@ -143,10 +144,7 @@ class MajorityModel(Model):
         """Class shares as arrays; everything else as settings."""
         arrays = {f"shares/{t}": learned.shares for t, learned in enumerate(self.tasks)}
         settings = {
-            "schema": self.schema.to_json(),
-            "annotators": list(self.annotators),
-            "models": list(self.models),
-            "fit": self.fit._asdict(),
+            **kept(self),
             "options": asdict(self.options),
             "smoothing": [[learned.smoothing, learned.label_smoothing] for learned in self.tasks],
         }
@@ -155,12 +153,9 @@ class MajorityModel(Model):
     @classmethod
     def from_state(cls, arrays: dict[str, Array], settings: dict[str, Any]) -> MajorityModel:
         """The model whose `state` this is."""
-        fit = settings["fit"]
+        head = restored(settings)
         return cls(
-            Schema.from_json(settings["schema"]),
-            tuple(settings["annotators"]),
-            tuple(settings["models"]),
-            Fit(fit["status"], fit["iterations"], tuple(fit["objective"]), tuple(fit["notes"])),
+            *head,
             Majority(**settings["options"]),
             tuple(Shares(arrays[f"shares/{t}"], *a) for t, a in enumerate(settings["smoothing"])),
         )

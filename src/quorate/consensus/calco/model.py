@@ -17,6 +17,7 @@ from quorate.consensus.door import Scores, coded_of, positions_by_task
 from quorate.consensus.estimator import Fit, Given, HeldOut, Model
 from quorate.consensus.hybrid import kernels
 from quorate.consensus.hybrid.belief import FactorBelief
+from quorate.consensus.kept import kept, kept_targets, restored, restored_targets
 from quorate.consensus.posterior import Belief, Consensus, PeopleRows, Target
 from quorate.data.dataset import Dataset
 from quorate.data.encode import Coded
@@ -233,13 +234,10 @@ class CalcoModel(Model):
         for kind, per_task in learned.rows._asdict().items():
             arrays |= {f"{kind}/{t}": rows for t, rows in enumerate(per_task)}
         settings = {
-            "schema": self.schema.to_json(),
-            "annotators": list(self.annotators),
-            "models": list(self.models),
-            "fit": self.fit._asdict(),
+            **kept(self),
             "options": asdict(self.options),
             "concentration": learned.concentration,
-            "targets": [target._asdict() for target in self.targets],
+            "targets": kept_targets(self.targets),
             "gold_seen": list(self.gold_seen),
         }
         return arrays, settings
@@ -249,8 +247,8 @@ class CalcoModel(Model):
         """The model whose `state` this is."""
         from quorate.consensus.calco import Calco
 
-        fit, schema = settings["fit"], Schema.from_json(settings["schema"])
-        tasks = range(len(schema))
+        head = restored(settings)
+        tasks = range(len(head.schema))
         rows = Rows(*(tuple(arrays[f"{kind}/{t}"] for t in tasks) for kind in Rows._fields))
         learned = Learned(
             mean=arrays["mean"],
@@ -262,13 +260,10 @@ class CalcoModel(Model):
             scaling=Scaling(*(arrays[f"scaling/{name}"] for name in Scaling._fields)),
         )
         return cls(
-            schema=schema,
-            annotators=tuple(settings["annotators"]),
-            models=tuple(settings["models"]),
-            fit=Fit(fit["status"], fit["iterations"], tuple(fit["objective"]), tuple(fit["notes"])),
+            **head._asdict(),
             options=Calco(**settings["options"]),
             learned=learned,
-            targets=tuple(Target(**target) for target in settings["targets"]),
+            targets=restored_targets(settings),
             gold_seen=tuple(settings["gold_seen"]),
         )
 

@@ -20,6 +20,7 @@ from quorate.consensus.hybrid.labels import Votes, active_cells, columns_of, row
 from quorate.consensus.hybrid.objective import Tables, evidence_logits
 from quorate.consensus.hybrid.options import Settings
 from quorate.consensus.hybrid.parameters import Shape, named_rows
+from quorate.consensus.kept import kept, kept_targets, restored, restored_targets
 from quorate.consensus.posterior import Consensus, PeopleRows, Target
 from quorate.data.dataset import Dataset
 from quorate.data.encode import Coded
@@ -117,13 +118,10 @@ class HybridModel(Model):
             arrays[f"seen/{t}"] = self.vocabulary.seen[t]
             arrays[f"speakers/{t}"] = design.speakers[t]
         settings = {
-            "schema": self.schema.to_json(),
-            "annotators": list(self.annotators),
-            "models": list(self.models),
-            "fit": self.fit._asdict(),
+            **kept(self),
             "settings": self.settings._asdict(),
             "shapes": [shape._asdict() for shape in self.vocabulary.shapes],
-            "targets": [target._asdict() for target in self.targets],
+            "targets": kept_targets(self.targets),
             "gold_seen": list(self.gold_seen),
         }
         return arrays, settings
@@ -131,23 +129,20 @@ class HybridModel(Model):
     @classmethod
     def from_state(cls, arrays: dict[str, Array], settings: dict[str, Any]) -> HybridModel:
         """The model whose `state` this is."""
-        fit, schema = settings["fit"], Schema.from_json(settings["schema"])
-        tasks = range(len(schema))
-        annotators = tuple(settings["annotators"])
+        head = restored(settings)
+        tasks = range(len(head.schema))
         shapes = tuple(Shape(**shape) for shape in settings["shapes"])
         seen = tuple(arrays[f"seen/{t}"] for t in tasks)
         rows = tuple(arrays[f"rows/{t}"] for t in tasks)
         speakers = tuple(arrays[f"speakers/{t}"] for t in tasks)
+        places = row_places(seen, shapes, len(head.annotators))
         design = Design(speakers, arrays["feature_mean"], arrays["feature_scale"])
         return cls(
-            schema=schema,
-            annotators=annotators,
-            models=tuple(settings["models"]),
-            fit=Fit(fit["status"], fit["iterations"], tuple(fit["objective"]), tuple(fit["notes"])),
+            **head._asdict(),
             settings=Settings(**settings["settings"]),
-            vocabulary=Vocabulary(design, seen, shapes, row_places(seen, shapes, len(annotators)), columns_of(shapes)),
+            vocabulary=Vocabulary(design, seen, shapes, places, columns_of(shapes)),
             tables=Tables(arrays["theta"], tuple(arrays[f"weights/{t}"] for t in tasks), flat_log_rows(rows), rows),
-            targets=tuple(Target(**target) for target in settings["targets"]),
+            targets=restored_targets(settings),
             gold_seen=tuple(settings["gold_seen"]),
         )
 
