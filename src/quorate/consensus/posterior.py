@@ -203,7 +203,7 @@ _EMPTY = pa.table(
 
 def entropy_nats(probs: Float64[Array, "items classes"]) -> Float64[Array, "items"]:
     """-sum_k p_k log p_k, in nats, with 0 log 0 = 0."""
-    return -(probs * np.log(np.where(probs > 0, probs, 1.0))).sum(axis=1)
+    return 0.0 - (probs * np.log(np.where(probs > 0, probs, 1.0))).sum(axis=1)  # 0 of a certainty, never -0
 
 
 def read(latent: Float64[Array, "items latent"], readout: Readout) -> Float64[Array, "items classes"]:

@@ -106,6 +106,27 @@ class Coded:
             features_known=self.features_known[index],
         )
 
+    def with_features(self, names: Sequence[str], width: int) -> Coded:
+        """The same items with the features that a fitted model reads, in its order; all unknown where there are none.
+
+        Raises SchemaError where some of them are missing, or where their number differs and they have no names.
+        """
+        if self.features.shape[1] == 0:
+            nothing = np.zeros((self.n_items, width), np.float32)
+            known = np.zeros(self.n_items, bool)
+            return replace(self, features=nothing, features_known=known, feature_names=tuple(names))
+        if not (names and self.feature_names):
+            if self.features.shape[1] != width:
+                raise _strange_features(f"{self.features.shape[1]} features per item", f"{width}")
+            return self
+        missing = [name for name in names if name not in self.feature_names]
+        if missing:
+            raise _strange_features(f"no feature {missing[0]!r}", ", ".join(names[:8]) + (", ..." if width > 8 else ""))
+        if tuple(names) == self.feature_names:
+            return self
+        columns = [self.feature_names.index(name) for name in names]
+        return replace(self, features=self.features[:, columns], feature_names=tuple(names))
+
     def aligned(self, schema: Schema, annotators: Sequence[str], models: Sequence[str]) -> Coded:
         """The same data in the vocabulary of a fitted model.
 
@@ -130,6 +151,14 @@ class Coded:
             ),
             gold=_align_gold(self, source, recode),
         )
+
+
+def _strange_features(found: str, known: str) -> SchemaError:
+    return SchemaError(
+        f"the items have {found}, the fitted model reads {known}",
+        mend="give the items the same x_* and embedding columns as when the model was fitted, or none of them",
+        column="x_*",
+    )
 
 
 def _labels_of(labels: Labels, index: Int64[Array, "kept"], n_tasks: int) -> Labels:

@@ -347,6 +347,22 @@ def test_features_are_evidence() -> None:
         model.session(features=np.zeros(3))
 
 
+def test_features_are_known_by_name_and_may_be_missing() -> None:
+    """Columns in another order change nothing, extra ones are left aside; none at all is unknown, some is refused."""
+    data = ragged(3, 40)
+    values, known = np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32), np.ones(40, bool)
+    told = replace(data, features=values, features_known=known, feature_names=("x_a", "x_b"))
+    model = fitted(told)
+    turned = replace(told, features=values[:, ::-1].copy(), feature_names=("x_b", "x_a"))
+    wider = replace(told, features=np.column_stack([values[:, 1], values]), feature_names=("x_c", "x_a", "x_b"))
+    for same in (turned, wider):
+        np.testing.assert_array_equal(model.predict(same).probs("size"), model.predict(told).probs("size"))
+    unknown = replace(told, features_known=~known)
+    np.testing.assert_array_equal(model.predict(data).probs("size"), model.predict(unknown).probs("size"))
+    with pytest.raises(SchemaError, match="no feature 'x_b'"):
+        model.predict(replace(told, features=values[:, :1], feature_names=("x_a",)))
+
+
 def test_the_posterior_is_calibrated_in_a_simulation() -> None:
     """Of held-out items with confidence in a bin, the share that is right is the confidence, within binomial error."""
     train, test = (simulated(seed, n_items=4000, n_annotators=8, diagonal=4.0) for seed in (21, 21))

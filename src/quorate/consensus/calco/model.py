@@ -229,7 +229,8 @@ class CalcoModel(Model):
             "root": learned.root,
             "membership": learned.membership,
             **{f"encoder/{name}": value for name, value in learned.encoder._asdict().items()},
-            **{f"scaling/{name}": value for name, value in learned.scaling._asdict().items()},
+            "scaling/mean": learned.scaling.mean,
+            "scaling/scale": learned.scaling.scale,
         }
         for kind, per_task in learned.rows._asdict().items():
             arrays |= {f"{kind}/{t}": rows for t, rows in enumerate(per_task)}
@@ -237,6 +238,7 @@ class CalcoModel(Model):
             **kept(self),
             "options": asdict(self.options),
             "concentration": learned.concentration,
+            "feature_names": list(learned.scaling.names),
             "targets": kept_targets(self.targets),
             "gold_seen": list(self.gold_seen),
         }
@@ -257,7 +259,7 @@ class CalcoModel(Model):
             rows=rows,
             membership=arrays["membership"],
             encoder=Encoder(*(arrays[f"encoder/{name}"] for name in Encoder._fields)),
-            scaling=Scaling(*(arrays[f"scaling/{name}"] for name in Scaling._fields)),
+            scaling=Scaling(arrays["scaling/mean"], arrays["scaling/scale"], tuple(settings["feature_names"])),
         )
         return cls(
             **head._asdict(),

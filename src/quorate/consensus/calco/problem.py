@@ -68,6 +68,7 @@ class Scaling(NamedTuple):
 
     mean: Float64[Array, "features"]
     scale: Float64[Array, "features"]
+    names: tuple[str, ...] = ()
 
 
 def problem_of(
@@ -115,6 +116,7 @@ def log_scores(output: ModelOutput) -> Float64[Array, "items models classes"]:
 def encoder_input(coded: Coded, scaling: Scaling) -> Float64[Array, "items inputs"]:
     """Averaged scores of all tasks side by side, even where no model spoke; or standardised features, 0 if unknown."""
     if len(scaling.mean):
+        coded = coded.with_features(scaling.names, len(scaling.mean))
         scaled = (coded.features - scaling.mean) / scaling.scale
         return np.where(coded.features_known[:, None], scaled, 0.0)
     parts = []
@@ -129,9 +131,9 @@ def _scaling(coded: Coded) -> Scaling:
     known = coded.features[coded.features_known].astype(np.float64)
     if not known.size:
         width = coded.features.shape[1]
-        return Scaling(np.zeros(width), np.ones(width))
+        return Scaling(np.zeros(width), np.ones(width), coded.feature_names)
     spread = known.std(axis=0)
-    return Scaling(known.mean(axis=0), np.where(spread > 0, spread, 1.0))
+    return Scaling(known.mean(axis=0), np.where(spread > 0, spread, 1.0), coded.feature_names)
 
 
 def _group(coded: Coded, classes: tuple[int, ...], size: int) -> Group:

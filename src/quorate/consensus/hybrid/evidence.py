@@ -33,6 +33,7 @@ class Design(NamedTuple):
     speakers: tuple[Int64[Array, "_speakers"], ...]
     feature_mean: Float64[Array, "features"]
     feature_scale: Float64[Array, "features"]
+    feature_names: tuple[str, ...] = ()
 
 
 class Evidence(NamedTuple):
@@ -48,9 +49,9 @@ def design_of(coded: Coded) -> Design:
     known = coded.features[coded.features_known].astype(np.float64)
     if not known.size:
         width = coded.features.shape[1]
-        return Design(speakers, np.zeros(width), np.ones(width))
+        return Design(speakers, np.zeros(width), np.ones(width), coded.feature_names)
     spread = known.std(axis=0)
-    return Design(speakers, known.mean(axis=0), np.where(spread > 0, spread, 1.0))
+    return Design(speakers, known.mean(axis=0), np.where(spread > 0, spread, 1.0), coded.feature_names)
 
 
 def evidence_of(coded: Coded, design: Design) -> tuple[Evidence, ...]:

@@ -120,6 +120,7 @@ class HybridModel(Model):
         settings = {
             **kept(self),
             "settings": self.settings._asdict(),
+            "feature_names": list(design.feature_names),
             "shapes": [shape._asdict() for shape in self.vocabulary.shapes],
             "targets": kept_targets(self.targets),
             "gold_seen": list(self.gold_seen),
@@ -136,7 +137,7 @@ class HybridModel(Model):
         rows = tuple(arrays[f"rows/{t}"] for t in tasks)
         speakers = tuple(arrays[f"speakers/{t}"] for t in tasks)
         places = row_places(seen, shapes, len(head.annotators))
-        design = Design(speakers, arrays["feature_mean"], arrays["feature_scale"])
+        design = Design(speakers, arrays["feature_mean"], arrays["feature_scale"], tuple(settings["feature_names"]))
         return cls(
             **head._asdict(),
             settings=Settings(**settings["settings"]),
@@ -156,9 +157,10 @@ class HybridModel(Model):
         return cls(*names, fit, settings, vocabulary, tables, unsaid, gold_seen)
 
     def _batch(self, data: Coded) -> _Batch:
+        vocabulary, design = self.vocabulary, self.vocabulary.design
         coded = data.aligned(self.schema, self.annotators, self.models)
-        vocabulary = self.vocabulary
-        evidence = evidence_of(coded, vocabulary.design)
+        coded = coded.with_features(design.feature_names, len(design.feature_mean))
+        evidence = evidence_of(coded, design)
         votes = votes_of(coded, vocabulary.shapes, vocabulary.places, with_gold=False)
         logits = evidence_logits(evidence, self.tables.weights, 0, coded.n_items)
         labeled = logits.copy()
