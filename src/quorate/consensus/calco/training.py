@@ -38,6 +38,7 @@ def train(problem: Problem, options: Calco, tell: Callable[[float], None] | None
     try:
         import pyro
         import torch
+        from threadpoolctl import threadpool_limits
 
         from quorate.consensus.calco.program import Program
     except ImportError as error:
@@ -47,7 +48,8 @@ def train(problem: Problem, options: Calco, tell: Callable[[float], None] | None
         torch.manual_seed(options.seed)
         program = Program(problem, options, device)
         said = problem.n_components > 0 and any(len(group.label) or group.spoken.any() for group in problem.groups)
-        ended = _climb(program, options, tell) if said else Ended("prior only", 0, ())
+        with threadpool_limits(1):  # a step is hundreds of small operations: waking threads costs more than they bring
+            ended = _climb(program, options, tell) if said else Ended("prior only", 0, ())
         with torch.no_grad():
             return program.learned(), ended
 
