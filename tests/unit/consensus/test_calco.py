@@ -254,6 +254,36 @@ def crowd_of_the_prior(rng: np.random.Generator, *, n_items: int, n_people: int)
     return coded_from(labels, {"t": ("a", "b")}, outputs=outputs), rows
 
 
+@pytest.mark.slow
+def test_ranks_of_true_model_rows_in_their_posteriors_are_even() -> None:
+    """The same for models: their rows are draws around two archetypes, sixty models give 120 ranks."""
+    rng = np.random.default_rng(6)
+    data, rows, kind = models_of_the_prior(rng, n_items=400, n_models=60)
+    families = {name: str(k) for name, k in zip(data.models, kind, strict=True)}
+    model = Calco(max_steps=1_500, guide="items", families=families).fit(data)
+    from scipy.stats import beta
+
+    weights = model.learned.rows.models[0]
+    ranks = beta.cdf(rows[:, :, 0], weights[:, :, 0], weights[:, :, 1]).ravel()
+    assert kstest(ranks, "uniform").pvalue > 0.001
+
+
+def models_of_the_prior(
+    rng: np.random.Generator, *, n_items: int, n_models: int
+) -> tuple[Coded, np.ndarray, np.ndarray]:
+    """One yes-no task; mean scores of models around one of two archetypes, and three good people per item."""
+    truth = rng.integers(0, 2, n_items)
+    base = np.array([[[0.7, 0.3], [0.35, 0.65]], [[0.55, 0.45], [0.2, 0.8]]])
+    kind = rng.integers(0, 2, n_models)
+    rows = np.stack([[rng.dirichlet(20.0 * base[k, c]) for c in range(2)] for k in kind])
+    said = [(f"i{i}", "t", f"p{p}", "ab"[truth[i] ^ int(rng.random() < 0.1)]) for i in range(n_items) for p in range(3)]
+    outputs = []
+    for m in range(n_models):
+        scores = np.stack([rng.dirichlet(3.0 * rows[m, k]) for k in truth])
+        outputs += [(f"i{i}", "t", f"m{m:02}", {"a": float(s[0]), "b": float(s[1])}) for i, s in enumerate(scores)]
+    return coded_from(said, {"t": ("a", "b")}, outputs=outputs), rows, kind
+
+
 def test_the_report_on_agents_shows_the_archetypes() -> None:
     """Whoever fits calco and asks about agents is told which models are of one kind."""
     data = ragged(2, 30, models=3)
