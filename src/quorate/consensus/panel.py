@@ -3,12 +3,11 @@
 Given the latent class c, the remaining m = n - seen votes are multinomial(m, population[c]). With independent Poisson
 counts X_j of mean m * population[c, j], the multinomial is their law given sum_j X_j = m (Poissonisation), so that
 
-    P(k wins with v votes) = Pois(a; m p_k) [z^(m-a)] prod_(j != k) sum_r Pois(r; m p_j) z^r / Pois(m; m),   a = v -
-    seen_k,
+    P(k wins with v votes) = Pois(a; m p_k) [z^(m-a)] prod_(j != k) sum_r Pois(r; m p_j) z^r / Pois(m; m)
 
-where r runs over counts with seen_j + r <= v. A tie among t + 1 classes gives 1 / (t + 1) to each: mark every tied
-term by u
-and integrate over u in [0, 1] by Gauss-Legendre, exact since the integrand is a polynomial of degree < classes in u.
+with a = v - seen_k, where r runs over counts with seen_j + r <= v. A tie among t + 1 classes gives 1 / (t + 1) to
+each: mark every tied term by u and integrate over u in [0, 1] by Gauss-Legendre, exact since the integrand is a
+polynomial of degree < classes in u.
 Setting ties aside is u = 0. Source: the law of the multinomial maximum by Poissonisation, [levin1981].
 """
 

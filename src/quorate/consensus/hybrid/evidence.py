@@ -1,9 +1,7 @@
 """What the models (and item features) say, as columns that the evidence is linear in.
 
 A model's scores enter as centred log scores x_m[k] = log s_m[k] - mean_k log s_m[k]: with s | y ~ Dirichlet(lambda
-psi_y) the
-log-likelihood is linear in log s, so nothing is lost (seed of the model: [nguyen2026], equation 15). A hard answer
-enters as
+psi_y) the log-likelihood is linear in log s, so nothing is lost ([nguyen2026], equation 15). A hard answer enters as
 the scores 1 - ANSWER_DOUBT + ANSWER_DOUBT / K on the answer and ANSWER_DOUBT / K elsewhere. The columns of a task are
 
     pooled   mean of x_m over the models that spoke          (classes)

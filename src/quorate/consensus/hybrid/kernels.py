@@ -1,9 +1,7 @@
 """The compiled passes over items. Latent classes of all tasks lie side by side: task t owns columns off[t]:off[t + 1].
 
-Notation of research and docs: theta[c, s] = softmax(mu_t + Lambda_t f_s)[c] at quadrature point s; E = evidence of
-models,
-L = log-likelihood of people's labels, both (items, latent); num_ts = sum_c theta exp(E + L), den_ts = sum_c theta
-exp(E).
+Notation: theta[c, s] = softmax(mu_t + Lambda_t f_s)[c] at quadrature point s; E = evidence of models, L =
+log-likelihood of people's labels, both (items, latent); num_ts = sum_c theta exp(E + L), den_ts = sum_c theta exp(E).
 """
 
 # Numba infers every type here from its first call; annotations would be comments that nobody checks.
