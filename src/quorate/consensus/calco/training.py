@@ -42,7 +42,7 @@ def train(problem: Problem, options: Calco, tell: Callable[[float], None] | None
 
         from quorate.consensus.calco.program import Program
     except ImportError as error:
-        raise MissingExtraError("torch and pyro-ppl", "torch") from error
+        raise MissingExtraError("torch with pyro-ppl", "torch") from error
     device = _device(options.device)
     with torch.random.fork_rng([device] if device.type == "cuda" else []), pyro.get_param_store().scope():
         torch.manual_seed(options.seed)
