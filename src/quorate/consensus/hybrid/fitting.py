@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from quorate.consensus.estimator import Status
+from quorate.consensus.hybrid.curvature import curvature
 from quorate.consensus.hybrid.evidence import Design, design_of, evidence_of
 from quorate.consensus.hybrid.habits import Habits, habits_of
 from quorate.consensus.hybrid.labels import (
@@ -27,6 +28,7 @@ from quorate.data.encode import Coded
 Array = np.ndarray
 MEMORY = 12  # past steps that L-BFGS keeps
 SMALL_GAIN = 3e-7  # converged: the objective gains less than this share in a step
+SMALL_STEP = 0.1  # converged too: no parameter is farther from the summit, in its own standard errors, to first order
 
 
 class Vocabulary(NamedTuple):
@@ -96,16 +98,19 @@ def maximise(
     *,
     small_gain: float = SMALL_GAIN,
 ) -> Ended:
-    """Climb from `start`. progress(share of the iterations allowed) is called at every step."""
+    """Climb from `start`, stepping on the scale of every parameter's curvature there. progress(share of the iterations
+    allowed) is called at every step.
+    """
     from scipy.optimize import minimize
     from threadpoolctl import threadpool_limits
 
     n_votes = max(len(objective.problem.votes.item), 1)
+    scale = curvature(objective, start) ** -0.5
     trace: list[float] = []
 
-    def descend(vector: Float64[Array, "parameters"]) -> tuple[float, Float64[Array, "parameters"]]:
-        value, gradient = objective.value(vector)
-        return -value / n_votes, -gradient / n_votes
+    def descend(scaled: Float64[Array, "parameters"]) -> tuple[float, Float64[Array, "parameters"]]:
+        value, gradient = objective.value(scaled * scale)
+        return -value / n_votes, -gradient * scale / n_votes
 
     def step(intermediate_result: object) -> None:
         trace.append(-float(intermediate_result.fun) * n_votes)  # pyright: ignore[reportAttributeAccessIssue]
@@ -115,15 +120,15 @@ def maximise(
     with threadpool_limits(1, user_api="blas"):  # the matrices are small: waking BLAS threads costs more than it brings
         end = minimize(
             descend,
-            start,
+            start / scale,
             jac=True,
             method="L-BFGS-B",
             callback=step,
-            options={"maxiter": max_iterations, "maxcor": MEMORY, "ftol": small_gain, "gtol": 1e-6},
+            options={"maxiter": max_iterations, "maxcor": MEMORY, "ftol": small_gain, "gtol": SMALL_STEP / n_votes},
         )
     # L-BFGS-B also stops when rounding leaves no better step: at this tolerance that is the summit
     status: Status = "iteration limit" if end.nit >= max_iterations else "converged"
-    return Ended(end.x, status, tuple(trace))
+    return Ended(end.x * scale, status, tuple(trace))
 
 
 def fit_tables(

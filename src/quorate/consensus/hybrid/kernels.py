@@ -111,20 +111,19 @@ def _side(theta, off, logits, active, item, total, weights, product):
 
 
 @njit(cache=True, fastmath=True)
-def _shares(theta, lo, hi, weights, total, product, before, out, item, gain):
-    """out[item, c] = P(latent c); gain[c, s] += P(latent c, point s) / theta[c, s], or takes it off if `before` the
-    labels.
-    """
-    for s in range(product.shape[0]):
-        total[s] = -product[s] / total[s] if before else product[s] / total[s]
+def _shares(theta, lo, hi, cn, cd, num, den, w, v, after, before, gain):
+    """after, before: P(latent c) with and without labels; gain[c, s] += their joint with the point, over theta."""
+    for s in range(w.shape[0]):
+        num[s] = w[s] / num[s]
+        den[s] = v[s] / den[s]
     for c in range(lo, hi):
-        row, gained, weight = theta[c], gain[c], weights[c]
-        share = weight - weight  # zero of the same type: a literal would widen the loop
-        for s in range(product.shape[0]):
-            share += row[s] * total[s]
-        for s in range(product.shape[0]):
-            gained[s] += weight * total[s]
-        out[item, c] = abs(share * weight)
+        row, gained, labeled, alone = theta[c], gain[c], cn[c], cd[c]
+        with_labels = without = labeled - labeled  # zero of the same type: a literal would widen the loop
+        for s in range(w.shape[0]):  # one loop: each number is read once
+            with_labels += row[s] * num[s]
+            without += row[s] * den[s]
+            gained[s] += labeled * num[s] - alone * den[s]
+        after[c], before[c] = with_labels * labeled, without * alone
 
 
 @njit(cache=True, fastmath=True)
@@ -143,8 +142,7 @@ def _score_block(block, theta, off, evidence, labeled, active, log_likelihood, a
         v /= total_v
         for t in range(n_tasks):
             if active[i, t] != 0:
-                _shares(theta, off[t], off[t + 1], cn, num[t], w, False, after, i, gain[block])
-                _shares(theta, off[t], off[t + 1], cd, den[t], v, True, before, i, gain[block])
+                _shares(theta, off[t], off[t + 1], cn, cd, num[t], den[t], w, v, after[i], before[i], gain[block])
 
 
 @njit(cache=True)
@@ -230,20 +228,28 @@ def _expectations_together(theta, off, logits, active, events, out):
 
 @njit(cache=True, fastmath=True)
 def _cavities_block(block, theta, off, logits, active, item, task, own, out):
-    n_held, n_points, n_tasks = item.shape[0], theta.shape[1], off.shape[0] - 1
+    n_held, n_points = item.shape[0], theta.shape[1]
     total, weights, product = np.empty(n_points), np.empty(theta.shape[0]), np.empty(n_points)
-    for h in range(block * n_held // BLOCKS, (block + 1) * n_held // BLOCKS):
-        i, done = item[h], 0
-        product[:] = 1.0
-        for t in range(n_tasks):
-            if active[i, t] != 0 and t != task[h]:
-                _tilt(theta, logits, i, off[t], off[t + 1], _top(logits, i, off[t], off[t + 1]), weights, total)
-                _multiply(product, total)
-                done += 1
-                if done % RESCALE_EVERY == 0:
-                    _rescale(product)
-        product /= product.sum()
-        _without(theta, off[task[h]], off[task[h] + 1], logits[i], own[h], product, out[h])
+    first = block * n_held // BLOCKS
+    for h in range(first, (block + 1) * n_held // BLOCKS):
+        if h == first or item[h] != item[h - 1] or task[h] != task[h - 1]:  # labels of one item-task share it
+            _others(theta, off, logits, active, item[h], task[h], total, weights, product)
+        _without(theta, off[task[h]], off[task[h] + 1], logits[item[h]], own[h], product, out[h])
+
+
+@njit(cache=True, fastmath=True)
+def _others(theta, off, logits, active, item, task, total, weights, product):
+    """product[s] = P(point s | all but this task), up to a factor; sums to 1."""
+    product[:] = 1.0
+    done = 0
+    for t in range(off.shape[0] - 1):
+        if active[item, t] != 0 and t != task:
+            _tilt(theta, logits, item, off[t], off[t + 1], _top(logits, item, off[t], off[t + 1]), weights, total)
+            _multiply(product, total)
+            done += 1
+            if done % RESCALE_EVERY == 0:
+                _rescale(product)
+    product /= product.sum()
 
 
 @njit(cache=True, fastmath=True)

@@ -61,9 +61,7 @@ class Objective:
 
     def value(self, vector: Float64[Array, "parameters"]) -> tuple[float, Float64[Array, "parameters"]]:
         """The objective and its gradient."""
-        problem = self.problem
-        parameters = views(vector, problem.shapes)
-        tables = tables_of(parameters, problem)
+        problem, tables = self.problem, self.tables(vector)
         gradient = np.zeros_like(vector)
         slopes = views(gradient, problem.shapes)
         sums = _sums(problem, tables, self.precision)
@@ -76,12 +74,16 @@ class Objective:
             _pseudo_labels(prior, self.settings.people, rows, slope)
             for prior, rows, slope in zip(problem.priors, tables.rows, slopes.tasks, strict=True)
         )
-        pulled = self._precision * (vector - self._centre)
+        pulled = self.precision_of_prior * (vector - self._centre)
         gradient -= pulled
         return sums.log_likelihood + log_prior - 0.5 * float(pulled @ (vector - self._centre)), gradient
 
+    def tables(self, vector: Float64[Array, "parameters"]) -> Tables:
+        """The parameters as probabilities."""
+        return tables_of(views(vector, self.problem.shapes), self.problem)
+
     @cached_property
-    def _precision(self) -> Float64[Array, "parameters"]:
+    def precision_of_prior(self) -> Float64[Array, "parameters"]:
         """Of the Gaussian prior of every parameter; 0 where pseudo-labels are the prior instead."""
         vector = np.zeros(n_parameters(self.problem.shapes))
         parameters = views(vector, self.problem.shapes)
@@ -107,14 +109,13 @@ class Objective:
 
     def log_likelihood(self, vector: Float64[Array, "parameters"]) -> Float64[Array, "items"]:
         """Per item, log p(labels | scores) without penalty, in nats."""
-        problem = self.problem
-        tables = tables_of(views(vector, problem.shapes), problem)
+        problem, tables = self.problem, self.tables(vector)
         theta = tables.theta.astype(self.precision)
-        parts = [_chunk(problem, tables, theta, lo, hi).log_likelihood for lo, hi in _chunks(len(problem.active))]
+        parts = [passed(problem, tables, theta, lo, hi).log_likelihood for lo, hi in chunks(len(problem.active))]
         return np.concatenate(parts) if parts else np.zeros(0)
 
 
-class _Chunk(NamedTuple):
+class Passed(NamedTuple):
     """What one pass over some items finds, and their votes."""
 
     log_likelihood: Float64[Array, "items"]
@@ -151,26 +152,28 @@ def evidence_logits(
     return np.concatenate(parts, axis=1)
 
 
-def _chunks(n_items: int) -> list[tuple[int, int]]:
+def chunks(n_items: int) -> list[tuple[int, int]]:
+    """The items of every pass, from and to."""
     return [(lo, min(lo + CHUNK, n_items)) for lo in range(0, n_items, CHUNK)]
 
 
-def _chunk(problem: Problem, tables: Tables, theta: Float[Array, "latent points"], lo: int, hi: int) -> _Chunk:
+def passed(problem: Problem, tables: Tables, theta: Float[Array, "latent points"], lo: int, hi: int) -> Passed:
+    """The pass over these items."""
     first, last = np.searchsorted(problem.votes.item, [lo, hi])
     votes = Votes(*(part[first:last] for part in problem.votes))
     votes = votes._replace(item=votes.item - lo)
     evidence = evidence_logits(problem.evidence, tables.weights, lo, hi)
     labeled = evidence.copy()
     kernels.add_labels(labeled, *votes, tables.log_rows)
-    return _Chunk(*kernels.score_pass(theta, problem.off, evidence, labeled, problem.active[lo:hi]), votes)
+    return Passed(*kernels.score_pass(theta, problem.off, evidence, labeled, problem.active[lo:hi]), votes)
 
 
 def _sums(problem: Problem, tables: Tables, precision: type[np.float32 | np.float64]) -> _Sums:
     total, gain, theta = 0.0, np.zeros_like(tables.theta), tables.theta.astype(precision)
     weights = tuple(np.zeros_like(w) for w in tables.weights)
     counts = np.zeros_like(tables.log_rows)
-    for lo, hi in _chunks(len(problem.active)):
-        log_likelihood, after, before, more, votes = _chunk(problem, tables, theta, lo, hi)
+    for lo, hi in chunks(len(problem.active)):
+        log_likelihood, after, before, more, votes = passed(problem, tables, theta, lo, hi)
         total += float(log_likelihood.sum())
         gain += more
         kernels.count_labels(after, *votes, counts)
@@ -195,7 +198,7 @@ def _chain_weights(
     part.strength[0] = float((slope * prior.match).sum())
     slopes.strength_all[0] += part.strength[0]
     part.weights[:] = (
-        _structured(slope, prior.over_latent.T, prior.over_classes.T, shape.blocks) if prior.structured else slope
+        structured(slope, prior.over_latent.T, prior.over_classes.T, shape.blocks) if prior.structured else slope
     )
 
 
@@ -240,10 +243,10 @@ def weight_precision(shape: Shape, settings: Settings) -> Float64[Array, "column
 def _weights(part: TaskParameters, prior: Prior, shape: Shape) -> Float64[Array, "latent columns"]:
     if not prior.structured:
         return part.weights
-    return _structured(part.weights, prior.over_latent, prior.over_classes, shape.blocks)
+    return structured(part.weights, prior.over_latent, prior.over_classes, shape.blocks)
 
 
-def _structured(
+def structured(
     weights: Float64[Array, "latent columns"],
     left: Float64[Array, "latent latent"],
     right: Float64[Array, "classes classes"],
