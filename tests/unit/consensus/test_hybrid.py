@@ -301,6 +301,16 @@ def test_a_missing_model_is_no_vote_against() -> None:
     np.testing.assert_allclose(model.session(both).probs("t"), model.session(one).probs("t"), atol=1e-6)
 
 
+@pytest.mark.parametrize("n_models", [1, 3])
+def test_models_shrunk_without_end_cast_a_plain_vote(n_models: int) -> None:
+    """Hard model shrinkage leaves one weight per task: the mean of the models' log scores, stretched."""
+    weights = fitted(simulated(1, n_items=100, n_models=n_models).coded(), model_shrinkage=1e9).tables.weights
+    for of_task in weights:
+        n = len(of_task)
+        np.testing.assert_allclose(of_task[:, :n], of_task[0, 0] * np.eye(n), atol=1e-5)
+        np.testing.assert_allclose(of_task[:, n:], 0.0, atol=1e-5)
+
+
 def test_correlated_models_share_one_vote() -> None:
     """Nine copies of a model are worth the one: the posterior from scores alone is the same within error."""
     sim = simulated(1, n_items=400, n_models=1)

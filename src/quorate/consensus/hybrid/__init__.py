@@ -43,8 +43,9 @@ class Hybrid:
     """Options of `hybrid`; None is chosen from the data.
 
     factors: R, couples the tasks; subtypes: latent kinds per class, 1 or 2; annotator_shrinkage, model_shrinkage: how
-    hard one annotator's rows and one model's own weights are pulled to what they share; people_shrinkage: pseudo-labels
-    per class that pull what annotators share to the agreement of the task; points: S of the quadrature rule.
+    hard one annotator's rows and one model's own weights are pulled to what they share, and a sixth as hard the shared
+    weights to those of a plain vote; people_shrinkage: pseudo-labels per class that pull what annotators share to the
+    agreement of the task; points: S of the quadrature rule.
 
     >>> Hybrid(factors=2).points
     128

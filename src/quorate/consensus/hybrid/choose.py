@@ -87,11 +87,11 @@ def _climb(coded: Coded, start: Settings, name: str, steps: tuple[Any, ...], jud
 
 
 def _possible(coded: Coded, settings: Settings) -> Settings:
-    """Settings that make a difference: one task needs no factors, one model has no weights apart."""
-    several = any((output.kind > 0).any(axis=0).sum() > 1 for output in coded.outputs)
+    """Settings that make a difference: one task needs no factors, no model has no weights."""
+    spoken = any((output.kind > 0).any() for output in coded.outputs)
     return settings._replace(
         factors=settings.factors if coded.n_tasks > 1 else 0,
-        apart=settings.apart if several else Settings().apart,
+        apart=settings.apart if spoken else Settings().apart,
     )
 
 

@@ -236,7 +236,7 @@ def weight_precision(shape: Shape, settings: Settings) -> Float64[Array, "column
     """Prior precision of every evidence column's weights."""
     precision = np.full(shape.columns, FIXED.feature)
     precision[: shape.blocks * shape.classes] = settings.apart
-    precision[: min(shape.blocks, 1) * shape.classes] = FIXED.pooled
+    precision[: min(shape.blocks, 1) * shape.classes] = settings.apart * FIXED.pooled
     return precision
 
 
