@@ -98,7 +98,7 @@ class Coded:
         index = np.asarray(index, np.int64)
         return replace(
             self,
-            items=tuple(self.items[i] for i in index),
+            items=tuple(map(self.items.__getitem__, index.tolist())),
             labels=_labels_of(self.labels, index, self.n_tasks),
             outputs=tuple(output.select(index) for output in self.outputs),
             gold=self.gold[index],

@@ -1,8 +1,8 @@
 """All stopping policies on one campaign of the paper's world, by the protocol and as they would go.
 
 The curves are those of the protocol: every state has the same number of labels of every task. A policy that stops
-tasks one by one buys fewer than that, so it is replayed as it would go as well (`asking`), at thresholds along its
-curve. Policies that stop whole items need no second replay: the two are the same.
+tasks one by one buys fewer than that, so it is replayed as it would go as well (`policy.replay`), at thresholds along
+its curve. Policies that stop whole items need no second replay: the two are the same.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from jaxtyping import Float64
 
 from quorate.consensus.estimator import Model
 from quorate.consensus.registry import ESTIMATORS
-from quorate.evaluate.protocol import n_labels
 from quorate.measure.efficiency import Curve
+from quorate.policy.replay import replay
 from quorate.policy.stopping import (
     FixedOverlap,
     Joint,
@@ -29,7 +29,6 @@ from quorate.policy.stopping import (
     Policy,
     Product,
 )
-from quorate.study.asking import asked
 from quorate.study.campaign import (
     Campaign,
     Steps,
@@ -104,12 +103,12 @@ def thresholds(curve: Curve, points: int) -> list[float]:
 
 def as_it_goes(model: Model, of: Campaign, kinds: Sequence[Policy], ends: Replayed) -> Replayed:
     """Efficiency, accuracy and log loss of these policies, between the ends."""
-    found = [asked(model, of.judge, of.truth, kind) for kind in kinds]
-    saved = np.array([each.efficiency(n_labels(of.judge)) for each in found])
-    order = np.argsort(saved)
-    inner = Replayed(
-        saved, np.array([each.credit.mean() for each in found]), np.array([each.loss.mean() for each in found])
+    found = replay(model, of.judge, kinds, truth=of.truth)
+    bought, credit, loss = (
+        np.array([getattr(outcome, name).mean() for outcome in found.outcomes]) for name in ("bought", "credit", "loss")
     )
+    saved = 1.0 - bought / found.n_labels.mean()
+    inner, order = Replayed(saved, credit, loss), np.argsort(saved)
     return Replayed(*(np.concatenate([end[:1], part[order], end[1:]]) for end, part in zip(ends, inner, strict=True)))
 
 
