@@ -14,7 +14,7 @@ from quorate.errors import SettingError
 
 if TYPE_CHECKING:
     from quorate.study.plan import Plan
-    from quorate.study.section import Section
+    from quorate.study.section import Section, Table
 
 
 class Kind(StrEnum):
@@ -25,12 +25,19 @@ class Kind(StrEnum):
     TASKS = "tasks"
     POLICIES = "policies"
     RECORDED = "recorded"
+    CALIBRATION = "calibration"
 
 
 def study(
-    kind: Annotated[Kind, typer.Argument(help="Which part: Table 2 and Figure 3, Figures 4, 5 and 6, Table 5.")],
+    kind: Annotated[
+        Kind, typer.Argument(help="Which part: Table 2 and Figure 3, Figures 4, 5 and 6, Table 5; or calibration.")
+    ],
     folder: Annotated[
-        Path | None, typer.Argument(metavar="[FOLDER]", help="For `recorded`: a folder of dataset folders.")
+        Path | None,
+        typer.Argument(
+            metavar="[FOLDER]",
+            help="For `recorded`: a folder of dataset folders; for `calibration`: one dataset folder.",
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Where page, figures and finished parts are kept.")] = Path("quorate-study"),
     seeds: Annotated[int | None, typer.Option(min=1, help="How many simulated worlds, or label orders.")] = None,
@@ -60,17 +67,13 @@ def study(
 
 def _run(kind: Kind, plan: Plan, folder: Path | None) -> Section:
     """The part that was asked for; each is imported only where it is."""
-    if (folder is not None) != (kind is Kind.RECORDED):
-        words = "needs" if kind is Kind.RECORDED else "takes no"
-        raise SettingError(f"quorate study {kind.value} {words} FOLDER, a folder of dataset folders")
-    if kind is Kind.RECORDED:
-        from quorate.study.recorded import recorded
-
-        assert folder is not None
-        return recorded(plan, folder)
     from importlib import import_module
 
-    return getattr(import_module(f"quorate.study.{kind.value}"), kind.value)(plan)
+    if (folder is not None) != (kind in FOLDERS):
+        words = f"needs FOLDER, {FOLDERS[kind]}" if kind in FOLDERS else "takes no FOLDER"
+        raise SettingError(f"quorate study {kind.value} {words}")
+    part = getattr(import_module(f"quorate.study.{kind.value}"), kind.value)
+    return part(plan) if folder is None else part(plan, folder)
 
 
 def show(section: Section, page: Path) -> None:
@@ -80,11 +83,18 @@ def show(section: Section, page: Path) -> None:
     screen.print(notes(section.found))
     for first in section.tables[:1]:
         screen.print()
-        screen.print(table(first.headings[:COLUMNS], [row[:COLUMNS] for row in first.rows]))
+        shown = len(first.headings) if _width(first) <= TERMINAL else COLUMNS
+        screen.print(table(first.headings[:shown], [row[:shown] for row in first.rows]))
     if section.failed:
         screen.print()
         screen.print(notes([f"{name} was left out: {why}" for name, why in section.failed.items()]))
     screen.print(f"\nwritten to {page}", markup=False, soft_wrap=True)
 
 
-COLUMNS = 4  # of the first table: what fits a terminal; the page has all
+def _width(of: Table) -> int:
+    """Characters across: the widest cell of every column, and a space between."""
+    return sum(max(map(len, column)) + 1 for column in zip(of.headings, *of.rows, strict=True))
+
+
+TERMINAL, COLUMNS = 80, 4  # columns of the first table where not all fit a terminal; the page has all
+FOLDERS = {Kind.RECORDED: "a folder of dataset folders", Kind.CALIBRATION: "a dataset folder with scores and gold"}
