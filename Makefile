@@ -36,6 +36,8 @@ bench: .venv/dev ## speed, memory and accuracy, with figures; each script stands
 	@$(BIN)/python benchmarks/dawid_skene.py
 	@$(BIN)/python benchmarks/hybrid.py
 	@$(BIN)/python benchmarks/worlds.py
+	@$(BIN)/python benchmarks/replay.py
+	@$(BIN)/python benchmarks/calibration.py
 	@$(BIN)/python benchmarks/recorded.py
 
 # ---- the library at work --------------------------------------------------------------------------------------------

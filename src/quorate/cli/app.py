@@ -9,11 +9,15 @@ import typer
 
 from quorate.cli.agents import agents
 from quorate.cli.agreement import agreement
+from quorate.cli.calibrate import calibrate
 from quorate.cli.compare import compare
 from quorate.cli.demo import demo
 from quorate.cli.exchange import export_folder, import_file
 from quorate.cli.fit import fit
+from quorate.cli.policy import policy
 from quorate.cli.predict import predict
+from quorate.cli.replay import replay
+from quorate.cli.report import report
 from quorate.cli.simulate import simulate
 from quorate.cli.study import study
 from quorate.cli.terminal import verb
@@ -56,6 +60,10 @@ VERBS: dict[str, tuple[str, Callable[..., None]]] = {
     "agents": (JUDGE, agents),
     "agreement": (JUDGE, agreement),
     "compare": (JUDGE, compare),
+    "replay": (JUDGE, replay),
+    "policy": (JUDGE, policy),
+    "report": (JUDGE, report),
+    "calibrate": (JUDGE, calibrate),
     "study": (JUDGE, study),
     "import": (DATA, import_file),
     "export": (DATA, export_folder),
