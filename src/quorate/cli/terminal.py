@@ -1,6 +1,7 @@
 """What every verb shares with its terminal: exit codes, progress, tables and machine-readable output.
 
-Exit codes: 0 done; 2 bad usage or bad input (the message on stderr says how to mend it); 130 interrupted; 1 anything
+Exit codes: 0 done; 2 bad usage or bad input (the message on stderr says how to mend it); 3 no policy keeps to what was
+asked (`quorate policy`); 130 interrupted; 1 anything
 unexpected, with its traceback.
 """
 
