@@ -6,23 +6,29 @@ over draws of the validation items, which must be drawn as the campaign's items 
 fit. Learn-then-Test [angelopoulos2021ltt]: every threshold of a grid is a hypothesis "right less often than the
 floor"; those that `floor.rejected` rejects are proven together, and the lowest of them closes most.
 
-The grid must not know the answers it is tested on. `thresholds_from` takes it from the sureness of the campaign's own
-items (best: nothing is lost); without one, a tenth of the validation items, drawn by `seed`, gives the grid and is
-left out of the tests. Nothing is assumed of sureness: it may be overconfident, and surer answers wrong more often.
-The tasks of one item depend on one another, so items, not item-tasks, are the independent draws:
+The grid, and where in it testing begins (`floor_starts`), must not know the answers they are tested on. Best is the
+sureness of the campaign's own items, whose answers nobody knows: then all validation items are tested. Without it as
+many of them as the square root of their number, drawn by `seed`, tell the grid and are left out of the tests. Nothing
+is assumed of sureness: it may be overconfident, and surer answers wrong more often. The tasks of one item depend on
+one another, so items, not item-tasks, are the independent draws:
 
-    binomial             one task is drawn per item by `seed`, whatever its sureness; the others are not tested
+    randomized-binomial  the default where every item has one task, and answers are right or wrong: no test of one
+                         threshold is stronger; a coin, tossed by `seed`, decides where whole numbers leave a gap
+    betting              the default otherwise: all tasks count; the items are met in an order drawn by `seed`
+    binomial             no coin; of several tasks of an item one is drawn by `seed`, the others are not tested
     hoeffding-bentkus    all tasks count: of an item, floor + sum over closed tasks (right - floor) / T, from 0 to 1,
                          with a mean below the floor exactly under the hypothesis; T the most tasks of an item
 
-Where items differ in their number of tasks, the first weighs items alike and the second item-tasks alike.
+Where items differ in their number of tasks, the binomial weighs items alike and the others item-tasks alike. The seed
+is part of the plan: who tries several and keeps the best has no proof. How much any such procedure can prove is told by
+`floor_ceiling`.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Sequence
-from math import ceil, log
+from math import ceil, isqrt, log
 from typing import NamedTuple, get_args
 
 import numpy as np
@@ -31,36 +37,46 @@ from scipy.special import betaincinv, ndtri
 
 from quorate.errors import SettingError
 from quorate.policy.certificate import Certificate
-from quorate.policy.floor import Rule, Tail, binomial_p, hoeffding_bentkus_p, rejected
+from quorate.policy.floor import Rule, Tail, binomial_p, hoeffding_bentkus_p, randomized_binomial_p, rejected
+from quorate.policy.floor_betting import betting_p
+from quorate.policy.floor_cells import Cells, Counts, Tally, counts_of, one_task_each, surest, tally_of
+from quorate.policy.floor_starts import starts
 from quorate.policy.stopping import DIGITS
 
 Array = np.ndarray
 
-STARTS = ((0.0, 0.1), (2 / 9, 0.65), (5 / 9, 0.25))  # place in the sequence, share of delta: at 10, 30, 60 % closed
-POINTS = 37  # thresholds of a grid, from one that closes a tenth to one that closes all: every 2.5 %
-LEAST_SHARE = 0.1  # closed at the strictest; fewer would prove little
-GRID_SHARE = 0.1  # of the validation items, set aside for the grid where none is given
+POINTS = 50  # thresholds of a grid, from one that closes a fiftieth to one that closes all: every 2 %
+LEAST_SHARE = 0.02  # closed at the strictest
 MOST_LABELS = 1_000_000  # beyond it `labels_needed` gives up
-HALVINGS = 50  # of the interval in which a lower bound is sought
+HALVINGS = 30  # of the interval from the floor to 1 in which a lower bound is sought
+STEPS = 60  # of the same interval, for betting
 NAMED = 5  # items that a message names
 
 
-class Cells(NamedTuple):
-    """The item-tasks under test."""
+class Grid(NamedTuple):
+    """The thresholds under test, strictest first, and the share of item-tasks that each is expected to close."""
 
-    sureness: Float64[Array, "cells steps"]
-    right: Float64[Array, "cells steps"]
-    item: Int64[Array, "cells"]
+    threshold: Float64[Array, "thresholds"]
+    share: Float64[Array, "thresholds"]
 
 
-class Counts(NamedTuple):
-    """What each threshold closes."""
+class Evidence(NamedTuple):
+    """What is needed to test any of the thresholds against any floor."""
 
-    closed: Int64[Array, "thresholds"]  # item-tasks
-    right: Float64[Array, "thresholds"]  # credit of these
-    items: Int64[Array, "thresholds"]  # with anything closed
-    n_items: int  # with anything closed or not
-    most: int  # item-tasks of one item
+    tail: Tail
+    tally: Tally
+    counts: Counts
+    level: Float64[Array, "thresholds"]  # at which each is tested where the sequence begins with it
+    expected: Float64[Array, "thresholds"]  # closed tasks of an item that closes any
+    coin: float
+
+    def at(self, threshold: int, times: int = 1) -> Evidence:
+        """One of the thresholds, so many times."""
+        here = np.full(times, threshold)
+        counts = Counts(*(each[here] for each in self.counts))
+        return self._replace(
+            tally=self.tally.at(here), counts=counts, level=self.level[here], expected=self.expected[here]
+        )
 
 
 # ---- the choice -----------------------------------------------------------------------------------------------------
@@ -70,23 +86,25 @@ def certify(
     floor: float = 0.95,
     delta: float = 0.1,
     method: Rule = "fixed-sequence",
-    p_value: Tail = "binomial",
+    p_value: Tail | None = None,
     weights: Float64[Array, "_weights"] | None = None,
     thresholds: Float64[Array, "_thresholds"] | None = None,
     target: str = "gold",
     *,
     items: Sequence[str] | None = None,
     fitted_items: Collection[str] | None = None,
+    campaign: Float64[Array, "_cells *steps"] | None = None,
     seed: int = 0,
 ) -> Certificate:
     """The lowest threshold proven to close answers of which at least the floor, a share, are right.
 
     sureness, right: a row per validation item-task; with a second axis, its state after each label in the order of
     arrival, where it closes at the first step that is sure enough (fill missing steps with -inf and any right).
-    right: 0 or 1; credits between them need "hoeffding-bentkus". weights: the share of delta with which each
-    threshold begins, strictest first, fixed beforehand; default three starts along the sequence, all alike for
+    right: 0 or 1, or credits between them. p_value: default the strongest that is valid. weights: the share of delta
+    with which each threshold begins, strictest first, fixed beforehand; default those of `floor_starts`, all alike for
     "bonferroni-holm". thresholds: fixed without these data. items: the item of each row, default all different.
-    fitted_items: those of the fit, by name or `item_digest`. Source: [angelopoulos2021ltt].
+    fitted_items: those of the fit, by name or `item_digest`. campaign: sureness of items that are not under test,
+    drawn alike, from which grid and starts are taken. Source: [angelopoulos2021ltt].
     Raises SettingError for no data, for data used in the fit, and for settings that do not go together.
 
     >>> rng = np.random.default_rng(0)
@@ -95,51 +113,57 @@ def certify(
     >>> found.closed > 400, found.accuracy > 0.85
     (True, True)
     """
-    _check_settings(floor, delta, method, p_value)
-    _check_data(sureness, right, p_value)
-    item = _numbered(items, fitted_items, len(sureness))
+    item = _numbered(items, fitted_items, len(sureness)) if len(sureness) else np.zeros(0, np.int64)
+    tail = p_value or _strongest(item, right)
+    _check_settings(floor, delta, method, tail)
+    _check_data(sureness, right, tail)
     rng = np.random.default_rng(seed)
     cells = Cells(np.round(sureness, DIGITS).reshape(len(item), -1), right.reshape(len(item), -1), item)
-    cells, grid = _set_aside(cells, rng) if thresholds is None else (cells, _strictest_first(thresholds))
-    cells = _one_task_each(cells, rng) if p_value == "binomial" else cells
-    counts = _counts(cells, grid)
-    p_values = _p_values(counts, floor, p_value)
-    proven = np.flatnonzero(rejected(p_values, _weights(weights, len(grid), method), delta, method))
+    cells, grid = _with_grid(cells, thresholds, campaign, rng, known=weights is not None or method != "fixed-sequence")
+    cells = one_task_each(cells, rng) if tail in ("binomial", "randomized-binomial") else cells
+    own = _own(weights, grid, method, len(np.unique(cells.item)), floor, delta)
+    evidence = _evidence(tail, cells, grid, own * delta, rng)
+    p_values = _p_values(evidence, np.full(len(own), floor))
+    proven = np.flatnonzero(rejected(p_values, own, delta, method))
     at = int(proven[-1]) if len(proven) else None
-    closed = 0 if at is None else int(counts.closed[at])
+    closed = 0 if at is None else int(evidence.counts.closed[at])
     return Certificate(
-        threshold=None if at is None else float(grid[at]),
+        threshold=None if at is None else float(grid.threshold[at]),
         floor=floor,
         delta=delta,
         n=len(cells.item),
-        n_items=counts.n_items,
+        n_items=len(evidence.tally.closed),
         closed=closed,
-        accuracy=None if at is None else float(counts.right[at]) / closed,
-        lower=None if at is None else _lower(_only(counts, at), delta, p_value),
+        accuracy=None if at is None else float(evidence.counts.right[at]) / closed,
+        lower=None if at is None else _lower(evidence, at, floor, delta),
         p_value=None if at is None else float(p_values[at]),
         share_closed=closed / len(cells.item),
         method=method,
-        tail=p_value,
+        tail=tail,
         target=target,
         fit_checked=fitted_items is not None,
-        reason=None if at is not None else _why_none(counts, p_values, floor, delta),
+        reason=None if at is not None else _why_none(evidence, p_values, floor, delta),
     )
 
 
 def thresholds_from(sureness: Float64[Array, "cells *steps"], points: int = POINTS) -> Float64[Array, "thresholds"]:
-    """A grid at even shares closed, from a tenth to all, in the unit of sureness; strictest first, none twice.
+    """A grid at even shares closed, from a fiftieth to all, in the unit of sureness; strictest first, none twice.
 
-    sureness: of any item-tasks but those to be tested, such as the campaign's that have no gold.
+    sureness: of any item-tasks but those to be tested, such as the campaign's that have no gold. With steps as many
+    thresholds again lie at even shares of all steps: where nearly all close, it is the step that saves.
 
     >>> thresholds_from(np.arange(1, 101) / 100, points=4).tolist()
-    [0.91, 0.61, 0.31, 0.01]
+    [0.99, 0.66, 0.33, 0.01]
     """
     if not len(sureness):
         raise SettingError("a grid of thresholds needs the sureness of at least one item-task")
-    surest = np.round(sureness, DIGITS).reshape(len(sureness), -1).max(axis=1)
-    falling = np.sort(surest)[::-1]
-    place = np.ceil(np.linspace(LEAST_SHARE, 1.0, points) * len(falling) - 1e-9).astype(int) - 1
-    return _strictest_first(falling[place])
+    every = np.round(sureness[np.isfinite(sureness)], DIGITS)
+    return _strictest_first(np.concatenate([_even_shares(each, points) for each in (surest(sureness), every)]))
+
+
+def _even_shares(values: Float64[Array, "_values"], points: int) -> Float64[Array, "points"]:
+    place = np.ceil(np.linspace(LEAST_SHARE, 1.0, points) * len(values) - 1e-9).astype(int) - 1
+    return np.sort(values)[::-1][place]
 
 
 def item_digest(item: str) -> str:
@@ -206,26 +230,39 @@ def _numbered(items: Sequence[str] | None, fitted_items: Collection[str] | None,
     return item.astype(np.int64)
 
 
-def _set_aside(cells: Cells, rng: np.random.Generator) -> tuple[Cells, Float64[Array, "thresholds"]]:
-    """A few items give the grid by their sureness, and the others are left for the tests."""
+def _with_grid(
+    cells: Cells,
+    thresholds: Float64[Array, "_thresholds"] | None,
+    campaign: Float64[Array, "_cells *steps"] | None,
+    rng: np.random.Generator,
+    *,
+    known: bool,
+) -> tuple[Cells, Grid]:
+    """The cells that are left to test, and the grid. known: what thresholds close is not asked for."""
+    if campaign is not None:
+        given = thresholds_from(campaign) if thresholds is None else _strictest_first(thresholds)
+        return cells, _grid(given, campaign)
+    if thresholds is not None and (known or len(thresholds) == 1):
+        given = _strictest_first(thresholds)
+        return cells, Grid(given, np.ones(len(given)))
+    aside, cells = _set_aside(cells, rng)
+    given = thresholds_from(aside) if thresholds is None else _strictest_first(thresholds)
+    return cells, _grid(given, aside)
+
+
+def _grid(thresholds: Float64[Array, "thresholds"], sureness: Float64[Array, "cells *steps"]) -> Grid:
+    return Grid(thresholds, np.searchsorted(np.sort(-surest(sureness)), -thresholds, side="right") / len(sureness))
+
+
+def _set_aside(cells: Cells, rng: np.random.Generator) -> tuple[Float64[Array, "aside steps"], Cells]:
+    """The sureness of a few items, and the others, which are left for the evidence."""
     n_items = int(cells.item.max()) + 1  # numbered without a gap
     if n_items < 2:
-        raise SettingError("certify needs at least two validation items, or thresholds fixed beforehand")
+        raise SettingError("certify needs at least two validation items, or a threshold fixed beforehand")
     chosen = np.zeros(n_items, bool)
-    chosen[rng.choice(n_items, ceil(GRID_SHARE * n_items), replace=False)] = True
+    chosen[rng.choice(n_items, isqrt(n_items), replace=False)] = True
     aside = chosen[cells.item]
-    return _those(cells, ~aside), thresholds_from(cells.sureness[aside])
-
-
-def _one_task_each(cells: Cells, rng: np.random.Generator) -> Cells:
-    """Of every item one row, at random and blind to its sureness: a row drawn for being sure would not be typical."""
-    order = rng.permutation(len(cells.item))
-    _, first = np.unique(cells.item[order], return_index=True)
-    return _those(cells, order[first])
-
-
-def _those(cells: Cells, rows: Array) -> Cells:
-    return Cells(cells.sureness[rows], cells.right[rows], cells.item[rows])
+    return cells.sureness[aside], cells.those(~aside)
 
 
 def _strictest_first(thresholds: Float64[Array, "_given"]) -> Float64[Array, "thresholds"]:
@@ -234,48 +271,21 @@ def _strictest_first(thresholds: Float64[Array, "_given"]) -> Float64[Array, "th
     return np.unique(np.round(thresholds, DIGITS))[::-1]
 
 
-def _counts(cells: Cells, grid: Float64[Array, "thresholds"]) -> Counts:
-    surest = cells.sureness.max(axis=1)
-    order = np.argsort(cells.item, kind="stable")
-    often = np.bincount(cells.item)
-    often = often[often > 0]
-    of_items = np.maximum.reduceat(surest[order], often.cumsum() - often)
-    closed, items = _at_least(surest, grid), _at_least(of_items, grid)
-    return Counts(closed, _right(cells, grid), items, len(often), int(often.max()))
-
-
-def _at_least(values: Float64[Array, "_values"], grid: Float64[Array, "thresholds"]) -> Int64[Array, "thresholds"]:
-    return np.searchsorted(np.sort(-values), -grid, side="right").astype(np.int64)
-
-
-def _right(cells: Cells, grid: Float64[Array, "thresholds"]) -> Float64[Array, "thresholds"]:
-    """The credit of what each threshold closes, at the first step that is sure enough."""
-    if cells.sureness.shape[1] == 1:
-        order = np.argsort(-cells.sureness[:, 0], kind="stable")
-        credit = np.concatenate([[0.0], cells.right[order, 0].cumsum()])
-        return credit[_at_least(cells.sureness[:, 0], grid)]
-    right = np.zeros(len(grid))
-    for each, threshold in enumerate(grid):
-        sure = cells.sureness >= threshold
-        rows = np.flatnonzero(sure.any(axis=1))
-        right[each] = cells.right[rows, sure[rows].argmax(axis=1)].sum()
-    return right
-
-
 # ---- the tests ------------------------------------------------------------------------------------------------------
-def _p_values(counts: Counts, floor: float, tail: Tail) -> Float64[Array, "thresholds"]:
-    if tail == "binomial":
-        return binomial_p(counts.right, counts.closed, floor)
-    above = (counts.right - floor * counts.closed) / (counts.most * np.maximum(counts.items, 1))
-    return hoeffding_bentkus_p(floor + above, counts.items, floor)
+def _strongest(item: Int64[Array, "cells"], right: Float64[Array, "cells *_steps"]) -> Tail:
+    plain = len(np.unique(item)) == len(item) and bool(np.isin(right, (0.0, 1.0)).all())
+    return "randomized-binomial" if plain else "betting"
 
 
-def _weights(given: Float64[Array, "_given"] | None, n_thresholds: int, method: Rule) -> Float64[Array, "thresholds"]:
+def _own(
+    given: Float64[Array, "_given"] | None, grid: Grid, method: Rule, n_items: int, floor: float, delta: float
+) -> Float64[Array, "thresholds"]:
+    """The share of delta with which each threshold begins."""
+    n_thresholds = len(grid.threshold)
     if given is None and method == "bonferroni-holm":
         return np.full(n_thresholds, 1.0 / n_thresholds)
     if given is None:
-        place, share = np.array(STARTS).T
-        return np.bincount((place * n_thresholds).astype(int), weights=share, minlength=n_thresholds)
+        return starts(grid.share, n_items, floor, delta)
     if len(given) != n_thresholds or not (given >= 0).all() or not given.sum() <= 1 + 1e-9:
         raise SettingError(
             f"weights are one share of delta per threshold ({n_thresholds} different ones here), 0 or more and "
@@ -284,24 +294,52 @@ def _weights(given: Float64[Array, "_given"] | None, n_thresholds: int, method: 
     return given
 
 
-def _lower(one: Counts, delta: float, tail: Tail) -> float:
-    """The highest floor that this one threshold would pass; for the binomial that of [clopper1934]."""
-    if tail == "binomial":
-        right, closed = float(one.right[0]), int(one.closed[0])
+def _evidence(
+    tail: Tail, cells: Cells, grid: Grid, own: Float64[Array, "thresholds"], rng: np.random.Generator
+) -> Evidence:
+    tally = tally_of(cells, grid.threshold)
+    if tail == "betting":  # rows may come in an order that knows the answers
+        order = rng.permutation(len(tally.closed))
+        tally = Tally(tally.closed[order], tally.right[order], tally.most)
+    before = np.maximum.accumulate(np.where(own > 0, np.arange(len(own)), -1))  # the start from which one comes
+    level = np.where(before >= 0, own[before], own.sum())
+    expected = np.maximum(tally.most * grid.share, 1.0)
+    return Evidence(tail, tally, counts_of(tally), level, expected, float(rng.random()))
+
+
+def _p_values(evidence: Evidence, floor: Float64[Array, "thresholds"]) -> Float64[Array, "thresholds"]:
+    counts, tally = evidence.counts, evidence.tally
+    if evidence.tail == "binomial":
+        return binomial_p(counts.right, counts.closed, floor)
+    if evidence.tail == "randomized-binomial":
+        return randomized_binomial_p(counts.right, counts.closed, floor, evidence.coin)
+    if evidence.tail == "betting":
+        return betting_p(tally.closed, tally.right, floor, tally.most, evidence.level, evidence.expected)
+    above = (counts.right - floor * counts.closed) / (tally.most * np.maximum(counts.items, 1))
+    return hoeffding_bentkus_p(floor + above, counts.items, floor)
+
+
+def _lower(evidence: Evidence, at: int, floor: float, delta: float) -> float:
+    """The highest floor that this one threshold would pass; for the binomial that of [clopper1934].
+
+    By betting it is the last of a row of floors, from the certified one on, that are all passed.
+    """
+    if evidence.tail == "binomial":
+        right, closed = float(evidence.counts.right[at]), int(evidence.counts.closed[at])
         return float(betaincinv(right, closed - right + 1, delta)) if right > 0 else 0.0
-    low, high = 0.0, 1.0
+    if evidence.tail == "betting":
+        floors = np.linspace(floor, 1.0, STEPS, endpoint=False)
+        passed = _p_values(evidence.at(at, STEPS), floors) <= delta
+        return float(floors[max(int(np.append(passed, False).argmin()) - 1, 0)])
+    one, low, high = evidence.at(at), floor, 1.0
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        low, high = (middle, high) if _p_values(one, middle, tail)[0] <= delta else (low, middle)
+        low, high = (middle, high) if _p_values(one, np.array([middle]))[0] <= delta else (low, middle)
     return low
 
 
-def _only(counts: Counts, at: int) -> Counts:
-    here = slice(at, at + 1)
-    return Counts(counts.closed[here], counts.right[here], counts.items[here], counts.n_items, counts.most)
-
-
-def _why_none(counts: Counts, p_values: Float64[Array, "thresholds"], floor: float, delta: float) -> str:
+def _why_none(evidence: Evidence, p_values: Float64[Array, "thresholds"], floor: float, delta: float) -> str:
+    counts = evidence.counts
     most, least = int(counts.closed.max()), ceil(log(delta) / log(floor) - 1e-9)
     if most == 0:
         return "nothing is as sure as any of the thresholds"
@@ -339,5 +377,5 @@ def _check_data(sureness: Float64[Array, "_a *_b"], right: Float64[Array, "_c *_
         raise SettingError("sureness has NaN: leave those item-tasks out, or fill steps that are missing with -inf")
     if not ((right >= 0) & (right <= 1)).all():
         raise SettingError("right is 0 or 1, or a credit between them")
-    if tail == "binomial" and not np.isin(right, (0.0, 1.0)).all():
-        raise SettingError('right has credits between 0 and 1: use p_value="hoeffding-bentkus"')
+    if tail in ("binomial", "randomized-binomial") and not np.isin(right, (0.0, 1.0)).all():
+        raise SettingError('right has credits between 0 and 1: use p_value="betting" or "hoeffding-bentkus"')

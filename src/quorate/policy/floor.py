@@ -4,11 +4,15 @@ The hypothesis of a threshold is that what it closes is right less often than th
 against it. With n closed, of which x are right:
 
     binomial             P(Bin(n, floor) >= x)                              exact; answers right or wrong
+    randomized-binomial  P(Bin(n, floor) > x) + u P(Bin(n, floor) = x)      u uniform: nothing lost to whole numbers
     hoeffding-bentkus    min(exp(-n KL(loss, 1 - floor)), e P(Bin(n, 1 - floor) <= ceil(n loss)))
                          loss = 1 - mean, in KL at most 1 - floor; any credits from 0 to 1
 
-Both hold given n, whatever n came out, since what a threshold closes is an independent draw from all it would close.
-Sources: [hoeffding1963], [bentkus2004], joined as in [angelopoulos2021ltt]; the rules [holm1979] and [wiens2003].
+    betting              see `floor_betting`: any credits, any dependence within items
+
+They hold given n, whatever n came out, since what a threshold closes is an independent draw from all it would close.
+Sources: [clopper1934]; [stevens1950]; [hoeffding1963] and [bentkus2004], joined as in [angelopoulos2021ltt]; the rules
+[holm1979] and [wiens2003].
 """
 
 from __future__ import annotations
@@ -20,13 +24,14 @@ from jaxtyping import Bool, Float64, Int64
 from scipy.special import betainc, rel_entr
 
 Array = np.ndarray
+Floor = float | Float64[Array, "thresholds"]
 Rule = Literal["fixed-sequence", "bonferroni-holm"]
-Tail = Literal["binomial", "hoeffding-bentkus"]
+Tail = Literal["binomial", "randomized-binomial", "hoeffding-bentkus", "betting"]
 
 
 # ---- one threshold --------------------------------------------------------------------------------------------------
 def binomial_p(
-    right: Float64[Array, "thresholds"], closed: Int64[Array, "thresholds"], floor: float
+    right: Float64[Array, "thresholds"], closed: Int64[Array, "thresholds"], floor: Floor
 ) -> Float64[Array, "thresholds"]:
     """P(Bin(closed, floor) >= right), from 0 to 1; 1 where nothing is closed [clopper1934].
 
@@ -37,8 +42,22 @@ def binomial_p(
     return np.where(right > 0, tail, 1.0)
 
 
+def randomized_binomial_p(
+    right: Float64[Array, "thresholds"], closed: Int64[Array, "thresholds"], floor: Floor, coin: float
+) -> Float64[Array, "thresholds"]:
+    """Uniform at the floor where coin is uniform on 0 to 1, never above the `binomial_p` [stevens1950].
+
+    One coin for all thresholds, so that their p-values rise and fall together.
+
+    >>> randomized_binomial_p(np.array([2.0, 0.0]), np.array([2, 0]), 0.9, 0.5).round(3).tolist()
+    [0.405, 1.0]
+    """
+    more = np.where(right < closed, binomial_p(np.minimum(right + 1.0, closed), closed, floor), 0.0)
+    return np.where(closed > 0, more + coin * (binomial_p(right, closed, floor) - more), 1.0)
+
+
 def hoeffding_bentkus_p(
-    mean: Float64[Array, "thresholds"], n: Int64[Array, "thresholds"], floor: float
+    mean: Float64[Array, "thresholds"], n: Int64[Array, "thresholds"], floor: Floor
 ) -> Float64[Array, "thresholds"]:
     """The p-value of a mean of n independent credits from 0 to 1, at most 1 [hoeffding1963, bentkus2004].
 

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float64
 from quorate.errors import DataError, SettingError
 from quorate.measure.calibration import Reliability, expected_calibration_error, reliability
 from quorate.policy.certificate import Certificate
-from quorate.policy.certify import POINTS, certify, labels_needed, thresholds_from
+from quorate.policy.certify import POINTS, certify, labels_needed
 from quorate.policy.steps import Fold, Steps, steps_of
 from quorate.report.words import TARGETS, count, percent
 
@@ -19,6 +19,7 @@ Array = np.ndarray
 AFTER = (0, 1, 2, 4)  # labels after which confidences are held against what is right
 FEWEST = 50  # answers of such a state
 SURE = 0.9
+FIXED = 1.0 - np.geomspace(0.5, 1e-3, POINTS)  # thresholds where no others are known
 MOST_NEEDED = 20_000  # more checked answers than this are no advice
 SUREST = 0.3  # share of the answers from which the size of a validation is foretold
 
@@ -86,30 +87,31 @@ def proof(folds: Sequence[Fold], floor: float, delta: float) -> Proof:
     if not states.counted.any():
         raise DataError("no answer of the validation half has a truth", mend="add gold, or labels by more people")
     sureness = np.where(_missing(states, 1), -np.inf, states.confidence)[:, states.counted].T
+    campaign = _seen_in_teaching(folds)
     right = np.floor(states.credit + 1e-9)[:, states.counted].T  # of tied answers none is right: that proves less
     found = certify(
         sureness,
         right,
         floor,
         delta,
-        thresholds=_grid(folds),
+        thresholds=FIXED if campaign is None else None,
         target=_target(states.kind),
         items=[states.items[i] for i in np.nonzero(states.counted)[0]],
         fitted_items=folds[1].judge.items if len(folds) > 1 else None,
+        campaign=campaign,
     )
     return Proof(found, None if found.threshold is not None else _needed(sureness, right, floor, delta))
 
 
-def _grid(folds: Sequence[Fold]) -> Float64[Array, "thresholds"]:
-    """At even shares closed of the items that taught, of their states before the last label; without them, fixed."""
-    fixed = 1.0 - np.geomspace(0.5, 1e-3, POINTS)
+def _seen_in_teaching(folds: Sequence[Fold]) -> Float64[Array, "cells steps"] | None:
+    """The sureness of the items that taught, of their states before the last label; None without any."""
     if len(folds) < 2:
-        return fixed
+        return None
     taught = folds[1]
     states = steps_of(folds[0].model, taught.judge, taught.truth)
     seen = np.where(_missing(states, 0), -np.inf, states.confidence).reshape(len(states.confidence), -1).T
     seen = seen[np.isfinite(seen).any(axis=1)]  # the others have no label to save
-    return thresholds_from(seen) if len(seen) else fixed
+    return seen if len(seen) else None
 
 
 def _missing(states: Steps, ahead: int) -> Bool[Array, "steps items tasks"]:
