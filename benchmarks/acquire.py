@@ -51,6 +51,7 @@ class Site:
     """Items to be labeled, the answers that can be had, and the truth."""
 
     model: HybridModel
+    teach: Coded
     bare: Coded  # without labels
     whole: Coded  # with all recorded labels: the size of the panel
     truth: Truth
@@ -63,7 +64,7 @@ class Site:
 
     def __post_init__(self) -> None:
         nothing = np.full(self.answers.shape, -1, np.int16)
-        self.rows = rows_of(self.model, self.predicted(nothing, np.arange(1)))
+        self.rows = rows_of(self.model, self.predicted(nothing, np.arange(1)), taught=self.teach)
 
     def predicted(self, bought: Array, items: Array) -> Consensus:
         """What is known of these items with these labels."""
@@ -257,7 +258,9 @@ def in_world(n_items: int, seed: int, load: float) -> Site:
     limit = np.full((n_judged, n_tasks), seats)
     loads = np.full(n_people, int(np.ceil(load * limit.sum() / n_people)))
     order = np.repeat(world.panel[:, None].astype(np.int64), n_tasks, axis=1)
-    return Site(GIVEN.fit(of.teach), of.judge.without_labels(), of.judge, of.truth, answers, order, limit, loads, STEP)
+    return Site(
+        GIVEN.fit(of.teach), of.teach, of.judge.without_labels(), of.judge, of.truth, answers, order, limit, loads, STEP
+    )
 
 
 def recorded(folder: Path, seed: int) -> list[Site]:
@@ -275,7 +278,7 @@ def recorded(folder: Path, seed: int) -> list[Site]:
         answers[item, task, whole.labels.annotator] = whole.labels.code
         order = np.full((*shape, int(limit.max())), -1, np.int64)
         order[item, task, rank] = whole.labels.annotator
-        sites.append(Site(model, whole.without_labels(), judge, truth, answers, order, limit))
+        sites.append(Site(model, teach, whole.without_labels(), judge, truth, answers, order, limit))
     return sites
 
 

@@ -365,6 +365,31 @@ def test_prices_are_the_annotators_else_the_tasks_else_one_for_all() -> None:
     assert (table[:, 1] > 0).all()
 
 
+def test_rows_lean_on_the_typical_one_the_more_the_fewer_labels_there_were() -> None:
+    """Own in n of n + K (K - 1) parts: none without labels, nearly all with many."""
+    rows = [(f"i{i}", "t", "ann", "ab"[i % 2]) for i in range(200)] + [("i0", "t", "bo", "a"), ("i1", "t", "bo", "a")]
+    data = coded_from(rows, AB)
+    model = DawidSkene().fit(data)
+    consensus = model.predict(data)
+    plain, leaning = (
+        rows_of(model, consensus, ("ann", "bo", "zoe"), taught=taught).of_task[0] for taught in (None, data)
+    )
+    own = np.array([200 / 202, 2 / 4, 0.0])[:, None, None]
+    np.testing.assert_allclose(leaning[:3], own * plain[:3] + (1 - own) * plain[3])
+    np.testing.assert_array_equal(leaning[3], plain[3])
+
+
+def test_asking_all_the_rest_of_a_panel_is_a_plan() -> None:
+    """With nine votes open and one look ahead, one label turns nothing, but all of them make the panel certain."""
+    rows = Rows(tuple(f"p{a}" for a in range(11)), (np.stack([fair(2)] * 12),))
+    seen = [np.array([[2, 0]], np.int32)]
+    consensus = believed(np.array([[0.84, 0.16]]), counts=seen, target=Target("panel", 11))
+    found = {most: rates(consensus, rows, most=most, horizon=1)[0, 0] for most in (3, 10, 11)}
+    missing = 1 - consensus.confidence("t0")[0]
+    assert found[3] == found[10] == 0
+    assert found[11] >= missing / 9  # more, since one may stop after the first
+
+
 def test_a_model_without_rows_for_people_says_so() -> None:
     """Vote shares know nobody."""
     data = coded_from([("i0", "t", "ann", "a"), ("i0", "t", "bo", "b")], AB)
