@@ -28,8 +28,8 @@ layers: .venv/dev ## a room imports only rooms below it
 fast: .venv/dev ## the tests that need seconds
 	@$(BIN)/python -m pytest -q -m "$(FAST)"
 
-test: .venv/dev ## every test, the slow ones and those beside peers too
-	@$(BIN)/python -m pytest
+test: .venv/dev ## every test, the slow ones and those beside peers too, on all cores
+	@$(BIN)/python -m pytest -n auto --dist loadfile
 
 bench: .venv/dev ## speed, memory and accuracy, with figures; each script stands alone and has --help
 	@$(BIN)/python benchmarks/encode.py
