@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from quorate.cli.arguments import AsJson, Bad, Estimator, Folder, OnBad
+from quorate.cli.arguments import (
+    AnnotatorPrices,
+    AsJson,
+    Bad,
+    Estimator,
+    Folder,
+    InOrder,
+    OnBad,
+    Order,
+    Price,
+    TaskPrices,
+    pairs,
+    prices_of,
+)
 from quorate.cli.source import opened, size
 from quorate.cli.terminal import console, count, notes, percent, print_json, progress, table
-from quorate.errors import SettingError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,13 +57,6 @@ class Margin(StrEnum):
     POINT = "point"
 
 
-class Order(StrEnum):
-    """The order in which recorded labels are replayed."""
-
-    ARRIVAL = "arrival"
-    SHUFFLED = "shuffled"
-
-
 def policy(
     folder: Folder,
     floor: Annotated[
@@ -64,13 +68,9 @@ def policy(
     budget: Annotated[
         float | None, typer.Option(help="Most that people's labels may cost, for all items.", show_default=False)
     ] = None,
-    price: Annotated[float, typer.Option(help="Price of one label by a person.")] = 1.0,
-    price_task: Annotated[
-        list[str] | None, typer.Option(metavar="TASK=PRICE", help="The same for one task; may be given often.")
-    ] = None,
-    price_annotator: Annotated[
-        list[str] | None, typer.Option(metavar="PERSON=PRICE", help="The same for one person; may be given often.")
-    ] = None,
+    price: Price = 1.0,
+    price_task: TaskPrices = None,
+    price_annotator: AnnotatorPrices = None,
     most_reviewed: Annotated[
         float | None, typer.Option(help="Largest share of answers that people look at.", show_default=False)
     ] = None,
@@ -92,7 +92,7 @@ def policy(
         int | None, typer.Option(help="Items of the campaign; default those of the folder.", show_default=False)
     ] = None,
     most_items: Annotated[int, typer.Option(min=4, help="Items that are judged: a sample.")] = MOST_ITEMS,
-    order: Annotated[Order, typer.Option(help="Labels replayed as they arrived, or shuffled.")] = Order.ARRIVAL,
+    order: InOrder = Order.ARRIVAL,
     seed: Annotated[int, typer.Option(min=0, help="Decides samples and halves.")] = 0,
     out: Annotated[Path, typer.Option(help="Where the policy goes.")] = DEFAULT_OUT,
     on_bad: Bad = OnBad.RAISE,
@@ -105,11 +105,10 @@ def policy(
     """
     from quorate.consensus.registry import estimator as named
     from quorate.policy.optimize import Constraints, optimize_on
-    from quorate.policy.prices import Prices
 
     floors = pairs("--floor-task", floor_task) | ({} if floor is None else {"": floor})
     constraints = Constraints(floors or None, budget, most_reviewed, labels_per_day, deadline_days)
-    prices = Prices(price, pairs("--price-task", price_task), pairs("--price-annotator", price_annotator))
+    prices = prices_of(price, price_task, price_annotator)
     used, data = named(estimator), opened(folder, on_bad)
     with progress("choosing a policy") as step:
         found = optimize_on(
@@ -141,23 +140,6 @@ def policy(
             screen.print(f"\npolicy written to {out}", markup=False)
     if found.policy is None:
         raise typer.Exit(NO_POLICY)
-
-
-def pairs(option: str, given: Sequence[str] | None) -> dict[str, float]:
-    """NAME=NUMBER texts as a table. Raises SettingError for what is none, and for a name given twice."""
-    found: dict[str, float] = {}
-    for text in given or ():
-        name, _, number = text.rpartition("=")
-        try:
-            value = float(number)
-        except ValueError:
-            value = None
-        if not name or value is None:
-            raise SettingError(f"{option} takes a name, = and a number, as {option} safety=0.98, not {text!r}")
-        if name in found:
-            raise SettingError(f"{option} names {name!r} twice")
-        found[name] = value
-    return found
 
 
 # ---- in words -------------------------------------------------------------------------------------------------------

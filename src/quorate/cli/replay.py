@@ -9,8 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from quorate.cli.arguments import AsJson, Bad, Estimator, Folder, OnBad
-from quorate.cli.policy import Order, pairs
+from quorate.cli.arguments import (
+    AnnotatorPrices,
+    AsJson,
+    Bad,
+    Estimator,
+    Folder,
+    InOrder,
+    OnBad,
+    Order,
+    Price,
+    TaskPrices,
+    prices_of,
+)
 from quorate.cli.predict import ENDINGS
 from quorate.cli.source import opened, size
 from quorate.cli.terminal import (
@@ -75,14 +86,10 @@ def replay(
         ),
     ] = None,
     estimator: Estimator = "hybrid",
-    price: Annotated[float, typer.Option(help="Price of one label by a person.")] = 1.0,
-    price_task: Annotated[
-        list[str] | None, typer.Option(metavar="TASK=PRICE", help="The same for one task; may be given often.")
-    ] = None,
-    price_annotator: Annotated[
-        list[str] | None, typer.Option(metavar="PERSON=PRICE", help="The same for one person; may be given often.")
-    ] = None,
-    order: Annotated[Order, typer.Option(help="Labels bought as they arrived, or shuffled.")] = Order.ARRIVAL,
+    price: Price = 1.0,
+    price_task: TaskPrices = None,
+    price_annotator: AnnotatorPrices = None,
+    order: InOrder = Order.ARRIVAL,
     seed: Annotated[int, typer.Option(min=0, help="Decides halves, and the order if shuffled.")] = 0,
     out: Annotated[
         Path | None, typer.Option(help="Where curves over all thresholds go: .parquet, .csv or .jsonl.")
@@ -94,12 +101,11 @@ def replay(
     """Replay policies label by label: fit on half the items, stop early on the other half, and the reverse."""
     from quorate.consensus.registry import estimator as named
     from quorate.data.write import write_table
-    from quorate.policy.prices import Prices
     from quorate.policy.steps import fitted_folds, part_of
 
     _check_name(out)
     policies = [parsed(text) for text in policy or _names()]
-    prices = Prices(price, pairs("--price-task", price_task), pairs("--price-annotator", price_annotator))
+    prices = prices_of(price, price_task, price_annotator)
     used, coded = named(estimator), opened(folder, on_bad).encode()
     _check_names(policies, prices, coded)
     with progress("replaying") as step:

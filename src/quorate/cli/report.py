@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from quorate.cli.arguments import AsJson, Bad, Estimator, Folder, ModelFile, OnBad
+from quorate.cli.arguments import AsJson, Bad, Estimator, Folder, InOrder, ModelFile, OnBad, Order
 from quorate.cli.source import opened
 from quorate.cli.terminal import console, legend, notes, print_json, progress
 
 if TYPE_CHECKING:
     from quorate.consensus.estimator import Model
     from quorate.report.gather import Report
-
-
-class Order(StrEnum):
-    """In which order labels are bought."""
-
-    ARRIVAL = "arrival"
-    SHUFFLED = "shuffled"
 
 
 def report(
@@ -31,7 +23,7 @@ def report(
     floor: Annotated[float, typer.Option(help="Share of the answers that must be right.")] = 0.95,
     price: Annotated[float, typer.Option(help="Cost of one label by a person, in dollars.")] = 0.08,
     delta: Annotated[float, typer.Option(help="Risk that the certificate may take.")] = 0.1,
-    order: Annotated[Order, typer.Option(help="Labels bought as they arrived, or shuffled.")] = Order.ARRIVAL,
+    order: InOrder = Order.ARRIVAL,
     out: Annotated[Path, typer.Option(help="Folder for the page, its figures as PNG and as JSON.")] = Path("report"),
     on_bad: Bad = OnBad.RAISE,
     *,
