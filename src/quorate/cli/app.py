@@ -13,6 +13,7 @@ from quorate.cli.calibrate import calibrate
 from quorate.cli.compare import compare
 from quorate.cli.demo import demo
 from quorate.cli.exchange import export_folder, import_file
+from quorate.cli.fake_llm import fake_llm
 from quorate.cli.fit import fit
 from quorate.cli.policy import policy
 from quorate.cli.predict import predict
@@ -52,7 +53,7 @@ def quorate(
     """
 
 
-START, JUDGE, DATA = "Consensus", "Judgement", "Data"
+START, JUDGE, DATA, MODELS = "Consensus", "Judgement", "Data", "Language models"
 VERBS: dict[str, tuple[str, Callable[..., None]]] = {
     "demo": (START, demo),
     "predict": (START, predict),
@@ -68,6 +69,7 @@ VERBS: dict[str, tuple[str, Callable[..., None]]] = {
     "import": (DATA, import_file),
     "export": (DATA, export_folder),
     "simulate": (DATA, simulate),
+    "fake-llm": (MODELS, fake_llm),
 }
 for name, (panel, function) in VERBS.items():
     app.command(name, rich_help_panel=panel)(verb(function))

@@ -1,0 +1,1 @@
+"""Language models as labelers: what is asked, at what price, how fast, and what was answered."""

@@ -1,0 +1,133 @@
+"""What is asked of a language model and what comes back, in our own words; `chat` speaks them to a server.
+
+A request is a value: two equal requests are the same call, and `Request.key` names it for the journal, for a batch
+file and for the fake server. Unknown stays absent: a server that gives no log probabilities gives `tokens=None`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+
+Finish = Literal["stop", "length", "content_filter", "refusal"]
+Kind = Literal[
+    "rate",  # too many requests a minute
+    "tokens",  # too many tokens a minute
+    "overload",  # the server is down or asks for patience
+    "quota",  # the account is empty
+    "timeout",
+    "broken",  # the connection or the body ended early, or the body is not an answer
+    "refusal",  # refused before a model answered; a refusal in words is an answer that finished by "refusal"
+    "filtered",  # the prompt was stopped by a filter; an answer cut by one finished by "content_filter"
+    "bad request",
+    "auth",
+    "budget",  # the cap of the ledger is reached: never sent
+]
+OUTSIDE = -9999.0  # a server's word for "not among the tokens that I list": never a probability
+# made once: an encoder made for every call costs more than what it encodes
+CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+COMPACT = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+Part = Mapping[str, Any]  # a part of a message, as {"type": "text", "text": ...} or {"type": "image_url", ...}
+
+
+class Message(NamedTuple):
+    """One turn of a conversation: plain text, or parts (text and images)."""
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str | Sequence[Part]
+
+
+class Request(NamedTuple):
+    """One call: what decides the answer, and nothing else."""
+
+    model: str
+    messages: tuple[Message, ...]
+    max_tokens: int = 256
+    temperature: float = 0.0
+    top_logprobs: int | None = None  # None: no log probabilities; 0: those of the answer's own tokens only
+    schema: Mapping[str, Any] | None = None  # a JSON schema that the answer must fulfil
+    seed: int | None = None
+    sample: int = 0  # number of the sample, where one prompt is answered several times
+
+    def key(self) -> str:
+        """A name for this call: the same for equal requests, on every machine; 64 hexadecimal digits.
+
+        >>> Request("m", (Message("user", "Hello"),)).key() == Request("m", (Message("user", "Hello"),)).key()
+        True
+        >>> Request("m", (Message("user", "Hello"),)).key() == Request("m", (Message("user", "Hello"),), sample=1).key()
+        False
+        """
+        return hashlib.sha256(canonical([*self._replace(temperature=float(self.temperature))]).encode()).hexdigest()
+
+
+class Token(NamedTuple):
+    """One token of an answer with its log probability (nats), and the likeliest tokens at its place."""
+
+    token: str
+    logprob: float
+    top: tuple[tuple[str, float], ...]
+
+    def listed(self) -> tuple[tuple[str, float], ...]:
+        """The likeliest tokens that have a probability: those marked as outside the list are left out."""
+        return tuple(entry for entry in self.top if entry[1] > OUTSIDE)
+
+
+class Usage(NamedTuple):
+    """What a call is paid by: tokens."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class Answer(NamedTuple):
+    """What a model answered; `tokens` is None where the server gave no log probabilities."""
+
+    text: str
+    tokens: tuple[Token, ...] | None
+    finish: Finish
+    usage: Usage
+    model: str  # as the server names what answered: often the name asked for, with a date
+
+    def to_json(self) -> str:
+        """The answer as one line of JSON; `from_json` gives back an equal one, bit by bit."""
+        return COMPACT(self)
+
+    @classmethod
+    def from_json(cls, line: str) -> Answer:
+        """The answer that `to_json` wrote.
+
+        >>> answer = Answer("A", (Token("A", -0.1, (("A", -0.1), ("B", OUTSIDE))),), "stop", Usage(12, 1), "m")
+        >>> Answer.from_json(answer.to_json()) == answer
+        True
+        """
+        text, tokens, finish, usage, model = json.loads(line)
+        return cls(text, None if tokens is None else tuple(map(_token, tokens)), finish, Usage(*usage), model)
+
+
+class Failure(NamedTuple):
+    """A call that gave no answer: of what kind, in whose words, after how many retries."""
+
+    kind: Kind
+    detail: str
+    retried: int
+
+
+@runtime_checkable
+class Transport(Protocol):
+    """Whatever can carry a request to a model and its answer back."""
+
+    async def send(self, request: Request) -> Answer:
+        """The answer, after one try and no retry. Raises CallError (see `quorate.llm.failures`), by kind."""
+        ...
+
+
+def canonical(value: Any) -> str:
+    """JSON with one spelling for equal values: sorted names, no spaces, ASCII only."""
+    return CANONICAL(value)
+
+
+def _token(entry: Sequence[Any]) -> Token:
+    token, logprob, top = entry
+    return Token(token, logprob, tuple((word, value) for word, value in top))
