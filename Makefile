@@ -38,6 +38,7 @@ bench: .venv/dev ## speed, memory and accuracy, with figures; each script stands
 	@$(BIN)/python benchmarks/worlds.py
 	@$(BIN)/python benchmarks/replay.py
 	@$(BIN)/python benchmarks/calibration.py
+	@$(BIN)/python benchmarks/llm.py
 	@$(BIN)/python benchmarks/recorded.py
 
 # ---- the library at work --------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from quorate.errors import MissingExtraError, SettingError
 from quorate.llm import chat
 from quorate.llm.failures import AuthError, BadRequestError, BrokenError, SlowError, of_response
+from quorate.llm.limits import LIMIT
 from quorate.llm.wire import Answer, Request
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class ChatClient:
             raise BrokenError(f"no connection: {self._redacted(str(error))}") from None
         except (aiohttp.ClientError, OSError) as error:
             raise BrokenError(f"{type(error).__name__}: {self._redacted(str(error))}", paid=True) from None
-        if self.observe is not None and "x-ratelimit-limit-requests" in headers:
+        if self.observe is not None and any(LIMIT + what in headers for what in ("requests", "tokens")):
             self.observe(request.model, headers)
         return self._read(status, headers, body, request, field)
 
