@@ -15,6 +15,7 @@ from quorate.cli.demo import demo
 from quorate.cli.exchange import export_folder, import_file
 from quorate.cli.fake_llm import fake_llm
 from quorate.cli.fit import fit
+from quorate.cli.label import label
 from quorate.cli.policy import policy
 from quorate.cli.predict import predict
 from quorate.cli.replay import replay
@@ -69,6 +70,7 @@ VERBS: dict[str, tuple[str, Callable[..., None]]] = {
     "import": (DATA, import_file),
     "export": (DATA, export_folder),
     "simulate": (DATA, simulate),
+    "label": (MODELS, label),
     "fake-llm": (MODELS, fake_llm),
 }
 for name, (panel, function) in VERBS.items():

@@ -51,7 +51,7 @@ def first_token(tokens: Sequence[Token], chosen: Chosen, ids: Sequence[str]) -> 
         if not own:
             continue  # a mark before the name
         options = _options(token)
-        least = min(least, *(reach * p for _, p in options.items())) if options else 0.0
+        least = min(least, reach * _least(token))
         for text, p in options.items():
             if text != token.token:
                 _share(mass, reach * p, said, text, ids)
@@ -78,7 +78,7 @@ def largest(tokens: Sequence[Token], ids: Sequence[str], place: Place | None = N
             if code is not None:
                 found[code] = max(found[code], p)
         if found.any():
-            least = min(least, *options.values())
+            least = min(least, _least(token))
         best = np.maximum(best, found)
     return _filled(best, least) if best.any() else None
 
@@ -130,6 +130,11 @@ def _options(token: Token) -> dict[str, float]:
     if token.token not in found and token.logprob > OUTSIDE:
         found[token.token] = math.exp(min(token.logprob, 0.0))
     return found
+
+
+def _least(token: Token) -> float:
+    """What a token outside the list has at most: as much as the least likely in it; 1 where there is no list."""
+    return min((math.exp(min(log, 0.0)) for _, log in token.listed()), default=1.0)
 
 
 def _share(mass: Float64[Array, "classes"], p: float, said: str, text: str, ids: Sequence[str]) -> None:

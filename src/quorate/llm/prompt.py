@@ -126,7 +126,7 @@ class Sheet:
     @cached_property
     def schema(self) -> dict[str, Any]:
         """The JSON schema of the answer: made from the rubric alone."""
-        if self.wanted == "plain":
+        if self.wanted == "plain" and not self.thinks:
             return {"type": "string", "enum": list(self.questions[0].ids)}
         properties: dict[str, Any] = {REASONING: {"type": "string"}} if self.thinks else {}
         for asked in self.asked:
@@ -244,9 +244,10 @@ def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def verdict_schema() -> dict[str, Any]:
-    """The form of a verdict on a label."""
-    return _object({RIGHT: {"type": "string", "enum": list(VERDICTS)}})
+def verdict_schema(*, plain: bool = False) -> dict[str, Any]:
+    """The form of a verdict on a label: JSON, or one word."""
+    verdict = {"type": "string", "enum": list(VERDICTS)}
+    return verdict if plain else _object({RIGHT: verdict})
 
 
 def _line(error: BaseException, name: str) -> int | None:

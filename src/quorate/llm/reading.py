@@ -63,7 +63,7 @@ class Said(NamedTuple):
 def read_answer(answer: Answer, sheet: Sheet) -> Reading:
     """The labels of an answer. Places refer to the tokens' own text where there are tokens."""
     text = answer.text if answer.tokens is None else "".join(token.token for token in answer.tokens)
-    if sheet.wanted == "plain":
+    if sheet.wanted == "plain" and not sheet.thinks:
         asked = sheet.asked[0]
         return Reading({asked.property: _read_plain(text, asked.question, answer)}, {}, text, "")
     said = find_object(text, {asked.property for asked in sheet.asked})
@@ -168,12 +168,20 @@ def _chosen(asked: Asked, said: Mapping[str, Said], answer: Answer) -> Chosen | 
 
 
 def _read_plain(text: str, question: Question, answer: Answer) -> Chosen | Unusable:
+    said = bare(text)
+    code = code_of(question, said.value)
+    return _nothing(answer) if code is None else Chosen(code, said.place)
+
+
+def bare(text: str) -> Said:
+    """A text less the spaces and marks around it.
+
+    >>> bare(' "B".')
+    Said(value='B', place=Place(start=2, stop=3))
+    """
     lead = len(text) - len(text.lstrip(AROUND))
     core = text.strip(AROUND)
-    code = code_of(question, core)
-    if code is None:
-        return _nothing(answer)
-    return Chosen(code, Place(lead, lead + len(core)))
+    return Said(core, Place(lead, lead + len(core)))
 
 
 def _nothing(answer: Answer) -> Unusable:

@@ -17,7 +17,7 @@ from jaxtyping import Float64
 from quorate.llm.confidence import FLOOR, first_token
 from quorate.llm.items import Content
 from quorate.llm.prompt import RIGHT, VERDICTS, Asked, Prompts, Sheet, item_message, verdict_schema
-from quorate.llm.reading import Chosen, find_object
+from quorate.llm.reading import Chosen, bare, find_object
 from quorate.llm.rubric import Question, Rubric
 from quorate.llm.wire import Answer, Message, Request
 
@@ -36,6 +36,7 @@ class Verifier:
     rubric: Rubric
     question: Question
     top: int = TOP
+    plain: bool = False  # one word instead of JSON, as a local model is asked
 
     @cached_property
     def _asked(self) -> Asked:
@@ -49,7 +50,8 @@ class Verifier:
             about=rubric.about,
             guidelines=rubric.guidelines,
             questions=(self._asked,),
-            form=f'{{"{RIGHT}": "..."}} with {" or ".join(VERDICTS)}',
+            form="" if self.plain else f'{{"{RIGHT}": "..."}}',
+            verdicts=VERDICTS,
         )
         return Message("system", text)
 
@@ -58,7 +60,7 @@ class Verifier:
         option = self.question.options[code]
         said = item_message(self.prompts, content, "verify_item.jinja", label=option, asked=self._asked)
         messages = (self._system, Message("user", said))
-        return Request(self.model, messages, MOST_TOKENS, 0.0, self.top, verdict_schema())
+        return Request(self.model, messages, MOST_TOKENS, 0.0, self.top, verdict_schema(plain=self.plain))
 
 
 def chance_right(answer: Answer) -> float | None:
@@ -66,9 +68,9 @@ def chance_right(answer: Answer) -> float | None:
     if answer.tokens is None:
         return None
     text = "".join(token.token for token in answer.tokens)
-    said = find_object(text, {RIGHT}).get(RIGHT)
-    verdict = str(said.value).casefold() if said is not None else ""
-    if said is None or verdict not in VERDICTS:
+    said = find_object(text, {RIGHT}).get(RIGHT) or bare(text)
+    verdict = str(said.value).casefold()
+    if verdict not in VERDICTS:
         return None
     found = first_token(answer.tokens, Chosen(VERDICTS.index(verdict), said.place), VERDICTS)
     return None if found is None else float(found.probs[0])

@@ -1,0 +1,341 @@
+"""`quorate label`: language models answer the questions of a rubric about items, with a probability for every class.
+
+It ends with 4 where the run stopped before its end (the cap, an empty account, a key that is not accepted): what was
+answered is written and kept, and the same command goes on from there.
+"""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from quorate.cli.arguments import AsJson
+from quorate.cli.terminal import console, plural, print_json, progress, tell
+from quorate.errors import SettingError
+
+if TYPE_CHECKING:
+    from quorate.llm.annotate import Annotated as Done
+    from quorate.llm.calls import Job
+    from quorate.llm.journal import Journal
+    from quorate.llm.ledger import Ledger
+    from quorate.llm.wire import Failure, Transport
+
+STOPPED = 4
+OPENAI_KEY, OTHER_KEY = "OPENAI_API_KEY", "QUORATE_API_KEY"
+
+
+class ConfidenceName(StrEnum):
+    """Where the confidence comes from."""
+
+    LOGPROBS = "logprobs"
+    VERBALISED = "verbalised"
+    CONSISTENCY = "consistency"
+    VERIFIER = "verifier"
+
+
+class AggregateName(StrEnum):
+    """How log probabilities become one number for a class."""
+
+    FIRST = "first"
+    LARGEST = "largest"
+
+
+class ChecksName(StrEnum):
+    """Which labels a verifier checks."""
+
+    ANSWER = "answer"
+    EACH = "each"
+
+
+class BatchName(StrEnum):
+    """What is done with files of a batch API."""
+
+    WRITE = "write"
+    READ = "read"
+
+
+class DeviceName(StrEnum):
+    """Where local models run."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+class DtypeName(StrEnum):
+    """In which numbers local models compute."""
+
+    AUTO = "auto"
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    FLOAT16 = "float16"
+
+
+def label(
+    items: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="ITEMS",
+            help="A table (.csv, .jsonl, .parquet), a dataset folder, or a folder of texts and images.",
+            show_default=False,
+        ),
+    ] = None,
+    models: Annotated[
+        str, typer.Option(help="Names with commas between; `local:NAME` is run here, through transformers.")
+    ] = "",
+    rubric: Annotated[Path, typer.Option(help="What is asked: tasks, classes, guidelines, examples (YAML).")] = Path(
+        "rubric.yaml"
+    ),
+    out: Annotated[Path, typer.Option(help="The dataset folder that is made: ready for `quorate fit`.")] = Path(
+        "labeled"
+    ),
+    base_url: Annotated[str, typer.Option(help="An OpenAI-compatible server; by default OpenAI's own.")] = "",
+    key_env: Annotated[
+        str,
+        typer.Option(help=f"The variable that holds the key: {OPENAI_KEY}, and {OTHER_KEY} for other servers."),
+    ] = "",
+    confidence: Annotated[
+        ConfidenceName, typer.Option(help="From label tokens, from words, from repeated answers, or by a verifier.")
+    ] = ConfidenceName.LOGPROBS,
+    aggregate: Annotated[
+        AggregateName, typer.Option(help="logprobs: at the label's own token, or the largest anywhere in the answer.")
+    ] = AggregateName.FIRST,
+    samples: Annotated[int, typer.Option(min=2, help="consistency: answers to every prompt.")] = 5,
+    temperature: Annotated[float, typer.Option(help="consistency: of these answers.")] = 1.0,
+    top: Annotated[int, typer.Option(min=1, max=20, help="logprobs: likeliest tokens to ask for.")] = 20,
+    verifier: Annotated[str, typer.Option(help="verifier: the model that checks labels.")] = "",
+    verify: Annotated[
+        ChecksName, typer.Option(help="verifier: it checks the answer, or each class in turn.")
+    ] = ChecksName.ANSWER,
+    examples: Annotated[int | None, typer.Option(min=0, help="Worked examples of the rubric to show at most.")] = None,
+    prompts: Annotated[Path | None, typer.Option(help="A folder with prompts of your own, by the same names.")] = None,
+    reasoning_tokens: Annotated[int, typer.Option(min=1, help="Tokens to think in, where the rubric says so.")] = 400,
+    cap: Annotated[float | None, typer.Option(min=0, help="Dollars that all runs with this journal may spend.")] = None,
+    prices: Annotated[Path | None, typer.Option(help="A file of prices, over those that come with quorate.")] = None,
+    journal: Annotated[
+        Path | None, typer.Option(help="Where calls are kept, to go on from. Default: calls.sqlite in --out.")
+    ] = None,
+    rpm: Annotated[float | None, typer.Option(min=1, help="Requests a minute, where the server does not say.")] = None,
+    tpm: Annotated[float | None, typer.Option(min=1, help="Tokens a minute, where the server does not say.")] = None,
+    in_flight: Annotated[int, typer.Option(min=1, help="Calls at once, at most.")] = 200,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that an answer may take.")] = 120.0,
+    batch: Annotated[
+        BatchName | None, typer.Option(help="Write files for a batch API into OUT/batch, or read its results there.")
+    ] = None,
+    device: Annotated[DeviceName, typer.Option(help="Where local models run.")] = DeviceName.AUTO,
+    dtype: Annotated[DtypeName, typer.Option(help="Numbers of local models; auto: as saved.")] = DtypeName.AUTO,
+    batch_size: Annotated[int, typer.Option(min=1, help="Prompts that a local model reads at once.")] = 16,
+    seed: Annotated[int, typer.Option(min=0, help="consistency: of the samples.")] = 0,
+    *,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Ask for a bare label, a question a call: for servers without schemas.")
+    ] = False,
+    allow_unknown_prices: Annotated[
+        bool, typer.Option("--allow-unknown-prices", help="Ask models whose price nobody knows; they count as free.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say how many calls and what price; ask nothing.")] = False,
+    show_prompt: Annotated[bool, typer.Option("--show-prompt", help="Print the first prompt; ask nothing.")] = False,
+    example: Annotated[
+        Path | None, typer.Option(help="Write an example to try: items, labels, rubric, answers for `fake-llm`.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask language models for labels with confidence, at a known price; a run that was stopped goes on where it was."""
+    if example is not None:
+        _write_example(example, as_json=as_json)
+        return
+    from quorate.llm.calls import Job
+    from quorate.llm.items import read_items
+    from quorate.llm.journal import Journal
+    from quorate.llm.labeled import JOURNAL, check_folder, merged_schema
+    from quorate.llm.prompt import Prompts
+    from quorate.llm.rubric_file import read_rubric
+    from quorate.llm.settings import Settings
+
+    if items is None:
+        raise SettingError("name the items: a table, a folder, or see `quorate label --example FOLDER`")
+    settings = Settings(
+        confidence.value, aggregate.value, samples, temperature, top, verifier or None, verify.value, plain, examples,
+        reasoning_tokens, seed,
+    )  # fmt: skip
+    asked = read_rubric(rubric)
+    found = read_items(items, asked.show)
+    merged_schema(found, asked.schema)
+    names = tuple(filter(None, (name.strip() for name in models.split(","))))
+    job = Job(found, asked, names, settings, Prompts(prompts), rubric.parent)
+    if show_prompt:
+        _show_prompt(job)
+        return
+    check_folder(out)
+    ledger = _ledger(job, prices, cap, allow_unknown=allow_unknown_prices)
+    kept = journal or out / JOURNAL
+    if dry_run:
+        with Journal(kept if kept.is_file() else None) as known:
+            _tell_forecast(job, known, ledger, as_json=as_json)
+        return
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with Journal(kept) as known:
+        if batch is BatchName.WRITE:
+            _write_batch(job, known, out / "batch", as_json=as_json)
+            return
+        missing = _read_batch(job, known, ledger, out / "batch") if batch is BatchName.READ else None
+        far = _client(base_url, key_env, timeout, in_flight) if missing is None else _recorded(missing)
+        near = _local(job, device.value, dtype.value, batch_size)
+        done = _annotated(job, far, near, known, ledger, rpm, tpm, in_flight)
+    _finish(done, out, {"rubric": rubric.name, "base_url": base_url}, as_json=as_json)
+
+
+def _finish(done: Done, out: Path, about: dict[str, Any], *, as_json: bool) -> None:
+    from quorate.cli.label_summary import as_figures, show
+    from quorate.llm.labeled import write_labeled
+
+    data = write_labeled(done, out, about)
+    if as_json:
+        print_json({**as_figures(done), "out": str(out)})
+    else:
+        show(done, data, out)
+    if done.stopped:
+        raise typer.Exit(STOPPED)
+
+
+def _ledger(job: Job, prices: Path | None, cap: float | None, *, allow_unknown: bool) -> Ledger:
+    """Prices and the cap; what runs on this machine costs nothing."""
+    from quorate.llm.ledger import Ledger, Price, read_prices
+    from quorate.llm.settings import is_local
+
+    asked = [*job.models, *([job.settings.verifier] if job.settings.verifier else [])]
+    free = {name: Price(0.0, 0.0, "", "this machine") for name in asked if is_local(name)}
+    ledger = Ledger({**read_prices(prices), **free}, cap_usd=cap, allow_unknown=allow_unknown)
+    for name in asked:
+        ledger.price(name)  # an unknown price is refused before anything else happens
+    return ledger
+
+
+def _client(base_url: str, key_env: str, timeout_s: float, in_flight: int) -> Transport:
+    """The way to the server. A key of OpenAI's goes to OpenAI only, unless it is named."""
+    from quorate.llm.client import OPENAI, ChatClient, environment_proxy
+
+    url = base_url or OPENAI
+    key = os.environ.get(key_env or (OPENAI_KEY if url == OPENAI else OTHER_KEY))
+    if key is None and (key_env or url == OPENAI):
+        raise SettingError(f"no key: set the environment variable {key_env or OPENAI_KEY}, or name another server")
+    connections = max(in_flight, 1)
+    return ChatClient(url, api_key=key, timeout_s=timeout_s, connections=connections, proxy=environment_proxy(url))
+
+
+def _recorded(missing: dict[str, Failure]) -> Transport:
+    from quorate.llm.annotate import Recorded
+
+    return Recorded(missing)
+
+
+def _local(job: Job, device: Any, dtype: Any, batch_size: int) -> Transport | None:
+    """Models on this machine, loaded; None where none is asked."""
+    from quorate.llm.settings import LOCAL, is_local
+
+    asked = [*job.models, *([job.settings.verifier] if job.settings.verifier else [])]
+    names = [name for name in asked if is_local(name)]
+    if not names:
+        return None
+    from quorate.llm.local import LocalModel
+    from quorate.llm.local_client import LocalClient
+
+    models: dict[str, LocalModel] = {}
+    for name in names:
+        tell(f"loading {name.removeprefix(LOCAL)}")
+        models[name] = LocalModel.load(name.removeprefix(LOCAL), device=device, dtype=dtype, batch=batch_size)
+    return LocalClient(models)
+
+
+def _annotated(
+    job: Job,
+    far: Transport,
+    near: Transport | None,
+    journal: Journal,
+    ledger: Ledger,
+    rpm: float | None,
+    tpm: float | None,
+    in_flight: int,
+) -> Done:
+    from quorate.llm.annotate import annotate
+    from quorate.llm.limits import Limits
+
+    limits = Limits(requests_per_min=rpm, tokens_per_min=tpm, most_in_flight=in_flight)
+    with progress("labeling") as step:
+        return annotate(job, far, journal=journal, ledger=ledger, limits=limits, local=near, progress=step)
+
+
+def _tell_forecast(job: Job, journal: Journal, ledger: Ledger, *, as_json: bool) -> None:
+    from quorate.cli.label_summary import show_forecast
+    from quorate.llm.annotate import forecast
+
+    ledger.carry(journal.booked())
+    found = forecast(job, journal, ledger)
+    if as_json:
+        print_json({"models": [each._asdict() for each in found], "spent_usd": ledger.spent_usd})
+    else:
+        show_forecast(job, found, ledger)
+
+
+def _show_prompt(job: Job) -> None:
+    from quorate.llm.prompt import shown
+
+    _, request = next(job.calls(job.models[:1]))
+    console().print(shown(request.messages), markup=False, highlight=False, soft_wrap=True)
+
+
+def _write_batch(job: Job, journal: Journal, folder: Path, *, as_json: bool) -> None:
+    from quorate.llm import batch
+    from quorate.llm.annotate import requests
+
+    stale = sorted(folder.glob("batch-*.jsonl"))
+    for path in stale:
+        path.unlink()
+    paths = batch.write(requests(job, journal), folder, journal=journal)
+    if as_json:
+        print_json({"files": [str(path) for path in paths]})
+        return
+    for path in paths:
+        console().print(str(path), markup=False, soft_wrap=True)
+    if not paths:
+        tell("nothing to ask: the journal knows every answer; run again without --batch")
+        return
+    tell(f"{plural(len(paths), 'file')} written; put the results into {folder / 'results'}, then --batch read")
+
+
+def _read_batch(job: Job, journal: Journal, ledger: Ledger, folder: Path) -> dict[str, Failure]:
+    """Take the results home; what they say of calls that failed, by key."""
+    from quorate.llm import batch
+    from quorate.llm.annotate import requests
+
+    results = sorted((folder / "results").glob("*.jsonl"))
+    if not results:
+        raise SettingError(f"no results of a batch in {folder / 'results'}: put the files of the batch API there")
+    found = batch.reconcile(requests(job, journal), results, journal=journal, ledger=ledger)
+    left = [
+        (len(found.missing), "missing"),
+        (found.expired, "of these expired"),
+        (found.repeated, "repeated"),
+        (len(found.unknown), "unknown"),
+        (found.unreadable, "unreadable"),
+    ]
+    tell(f"{plural(len(found.answers), 'answer')} read" + "".join(f", {n:,} {what}" for n, what in left if n))
+    return found.failures
+
+
+def _write_example(folder: Path, *, as_json: bool) -> None:
+    from quorate.llm.testing.example import COMMANDS, write_example
+
+    files = write_example(folder)
+    if as_json:
+        print_json({"files": [str(path) for path in files]})
+        return
+    screen = console()
+    screen.print(f"written to {folder}: {', '.join(path.name for path in files)}", markup=False, soft_wrap=True)
+    screen.print("\nTry it, in two terminals:\n", markup=False)
+    for line in COMMANDS:
+        screen.print(f"  {line.format(folder=folder)}", markup=False, soft_wrap=True)

@@ -1,0 +1,263 @@
+"""Ask models for labels of items, with a probability for every class.
+
+    job = Job(read_items(path), read_rubric(rubric), ("gpt-4o-mini",))
+    with Journal("calls.sqlite") as journal:
+        done = annotate(job, ChatClient(url, api_key=key), journal=journal, ledger=Ledger(read_prices(), cap_usd=5.0))
+    done.tally.cells, done.failures
+
+Run again with the same journal it asks only for what is missing. What fails is told item by item; the rest stands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from quorate.llm.calls import Call, Job
+from quorate.llm.failures import BrokenError
+from quorate.llm.journal import Journal
+from quorate.llm.ledger import Ledger
+from quorate.llm.limits import Limits
+from quorate.llm.progress import Progress
+from quorate.llm.run import answers
+from quorate.llm.settings import is_local
+from quorate.llm.tally import Failed, Tally
+from quorate.llm.wire import Answer, Failure, Request, Transport
+
+Take = Callable[[Call, Answer | Failure, float], None]
+Entry = tuple[Call, Request]
+LIKELY_CHARACTERS = 4  # of a prompt, per token
+LIKELY_IMAGE_TOKENS = 1_000
+LIKELY_SHARE = 0.5  # of the tokens that an answer may have
+
+
+class Annotated(NamedTuple):
+    """What came of a labeling: what was said, what is missing, what it took."""
+
+    job: Job
+    tally: Tally
+    failures: list[Failed]
+    n_calls: int  # answered or failed, those known from the journal included
+    spent_usd: float  # by all runs with this journal
+    lost_usd: float  # at most, for calls that broke off
+    stopped: bool  # before its end: the cap, the account or the key
+
+
+class Forecast(NamedTuple):
+    """What a labeling will take."""
+
+    model: str
+    calls: int
+    known: int  # answered already, in the journal
+    likely_usd: float
+    most_usd: float
+
+
+class _Calls:
+    """Requests in order with a length, that remember which call each is until it is answered."""
+
+    def __init__(self, entries: Iterator[Entry], n: int) -> None:
+        self._entries, self._n = entries, n
+        self._waiting: dict[str, list[Call]] = {}
+
+    def __len__(self) -> int:
+        return self._n
+
+    def __iter__(self) -> Iterator[Request]:
+        for call, request in self._entries:
+            self._waiting.setdefault(request.key(), []).append(call)
+            yield request
+
+    def of(self, request: Request) -> Call:
+        """The call that an answer belongs to; equal requests have equal answers."""
+        key = request.key()
+        waiting = self._waiting[key]
+        call = waiting.pop(0)
+        if not waiting:
+            del self._waiting[key]
+        return call
+
+
+class Recorded:
+    """A transport that sends nothing: what the journal does not know is missing."""
+
+    def __init__(self, failures: Mapping[str, Failure] | None = None) -> None:
+        self._failures = failures or {}
+
+    async def send(self, request: Request) -> Answer:
+        """No answer. Raises BrokenError with what is known of the call."""
+        await asyncio.sleep(0)
+        known = self._failures.get(request.key())
+        raise BrokenError("no result speaks of it" if known is None else f"{known.kind}: {known.detail}", retry=False)
+
+
+def annotate(
+    job: Job,
+    transport: Transport,
+    *,
+    journal: Journal,
+    ledger: Ledger,
+    limits: Limits | None = None,
+    local: Transport | None = None,
+    progress: Progress | None = None,
+) -> Annotated:
+    """The labels of all items by all models; models on this machine are asked through `local`.
+
+    Raises SettingError before anything is sent where a price is unknown and that is not allowed.
+    """
+    tally, limits = Tally(job), limits or Limits()
+    n_calls = 0
+    stopped = False
+
+    def asked(entries: Iterator[Entry], n: int, over: Transport, take: Take) -> None:
+        nonlocal n_calls, stopped
+
+        def noted(call: Call, said: Answer | Failure, cost_usd: float) -> None:
+            nonlocal n_calls, stopped
+            n_calls += 1
+            stopped = stopped or (isinstance(said, Failure) and said.kind in {"quota", "auth", "budget"})
+            take(call, said, cost_usd)
+
+        _wait_for(_ask(_Calls(entries, n), over, noted, journal, ledger, limits, progress))
+
+    for models, over in ((_far(job.models), transport), (_near(job.models), local or transport)):
+        if models:
+            asked(job.calls(models), job.n_calls(models), over, tally.take)
+    tally.settle()
+    checks = check_calls(job, tally)
+    if checks:
+        name = job.settings.verifier or ""
+        over = (local or transport) if is_local(name) else transport
+        asked(_check_requests(job, checks), len(checks), over, tally.take_check)
+        tally.settle_checks()
+    return Annotated(job, tally, tally.failures(), n_calls, ledger.spent_usd, ledger.lost_usd, stopped)
+
+
+def requests(job: Job, journal: Journal) -> Iterator[Request]:
+    """All requests of models that are not on this machine; with a verifier, the checks of labels that are known."""
+    far = _far(job.models)
+    for _, request in job.calls(far):
+        yield request
+    if job.settings.confidence == "verifier" and not is_local(job.settings.verifier or ""):
+        tally = known_so_far(job, journal)
+        for _, request in _check_requests(job, check_calls(job, tally)):
+            yield request
+
+
+def known_so_far(job: Job, journal: Journal) -> Tally:
+    """The labels that the journal knows, without a call."""
+    tally = Tally(job)
+    for call, request in job.calls(job.models):
+        answer = journal.find(request.key())
+        if answer is not None:
+            tally.take(call, answer, 0.0)
+    return tally
+
+
+def check_calls(job: Job, tally: Tally) -> list[Call]:
+    """Which labels the verifier is asked about: those of models that show no probabilities."""
+    found: list[Call] = []
+    for (model, task), cells in tally.cells.items():
+        if job.checked(job.models[model]):
+            n_classes = cells.probs.shape[1]
+            each = job.settings.verify == "each"
+            for item in np.flatnonzero(cells.labeled).tolist():
+                codes = range(n_classes) if each else (int(cells.code[item]),)
+                found += [Call(item, model, task, code=code) for code in codes]
+    return sorted(found)
+
+
+def forecast(job: Job, journal: Journal, ledger: Ledger) -> list[Forecast]:
+    """How many calls a labeling takes and what they cost, model by model, without a call.
+
+    What is likely counts four characters of a prompt for a token, and half of what an answer may have.
+    """
+    found: dict[str, list[float]] = {}
+    for request in _all_requests(job):
+        each = found.setdefault(request.model, [0, 0, 0.0, 0.0])
+        each[0] += 1
+        if journal.find(request.key()) is not None:
+            each[1] += 1
+        elif not is_local(request.model):
+            each[2] += _likely_usd(request, ledger)
+            each[3] += ledger.bound_usd(request)
+    return [Forecast(model, int(n), int(known), likely, most) for model, (n, known, likely, most) in found.items()]
+
+
+# ---- inside -----------------------------------------------------------------------------------------------------
+
+
+def _far(models: Sequence[str]) -> list[str]:
+    return [model for model in models if not is_local(model)]
+
+
+def _near(models: Sequence[str]) -> list[str]:
+    return [model for model in models if is_local(model)]
+
+
+def _check_requests(job: Job, checks: Sequence[Call]) -> Iterator[Entry]:
+    for call in checks:
+        yield call, job.verifiers[call.sheet].request(job.items.content(call.item), call.code)
+
+
+def _all_requests(job: Job) -> Iterator[Request]:
+    """Every request; of checks of labels that nobody has given yet, as if the first class had been answered."""
+    for _, request in job.calls(job.models):
+        yield request
+    each = job.settings.verify == "each"
+    for _ in filter(job.checked, job.models):
+        for item in range(len(job.items)):
+            for verifier in job.verifiers:
+                for code in range(len(verifier.question.ids) if each else 1):
+                    yield verifier.request(job.items.content(item), code)
+
+
+def _likely_usd(request: Request, ledger: Ledger) -> float:
+    from quorate.llm.chat import IMAGE_TOKENS, most_usage
+
+    most = most_usage(request)
+    images = sum(
+        "image_url" in part for message in request.messages if not isinstance(message.content, str)
+        for part in message.content
+    )  # fmt: skip
+    characters = most.prompt_tokens - images * IMAGE_TOKENS
+    prompt = characters // LIKELY_CHARACTERS + images * LIKELY_IMAGE_TOKENS
+    completion = round(LIKELY_SHARE * most.completion_tokens)
+    return ledger.cost_usd(request.model, most._replace(prompt_tokens=prompt, completion_tokens=completion))
+
+
+async def _ask(
+    calls: _Calls,
+    transport: Transport,
+    take: Take,
+    journal: Journal,
+    ledger: Ledger,
+    limits: Limits,
+    progress: Progress | None,
+) -> None:
+    """Every call answered or failed, and told to `take` with what it cost (US dollars)."""
+    try:
+        run = answers(calls, transport, journal=journal, ledger=ledger, limits=limits, progress=progress)
+        async for request, said in run:
+            cost_usd = ledger.cost_usd(request.model, said.usage) if isinstance(said, Answer) else 0.0
+            take(calls.of(request), said, cost_usd)
+    finally:
+        close = getattr(transport, "aclose", None)
+        if close is not None:
+            await close()
+
+
+def _wait_for(work: Coroutine[Any, Any, None]) -> None:
+    """Run to the end; in a thread of its own where a loop already runs, as in a notebook."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        asyncio.run(work)
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, work).result()

@@ -1,0 +1,128 @@
+"""Which calls a labeling takes: for every item, model, group of questions and sample, one request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+from quorate.errors import SettingError
+from quorate.llm.items import Items
+from quorate.llm.prompt import Prompts, Sheet, Wanted
+from quorate.llm.rubric import Question, Rubric
+from quorate.llm.settings import Settings, is_local
+from quorate.llm.verify import Verifier
+from quorate.llm.wire import Request
+
+
+class Call(NamedTuple):
+    """Which item is asked about, of which model, by which sheet; of samples, the number; of checks, the class."""
+
+    item: int
+    model: int
+    sheet: int
+    sample: int = 0
+    code: int = -1  # the class that a verifier checks; -1: a model is asked for its label
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be labeled, by whom and how."""
+
+    items: Items
+    rubric: Rubric
+    models: tuple[str, ...]
+    settings: Settings = Settings()
+    prompts: Prompts | None = None
+    examples_folder: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not self.models:
+            raise SettingError("no model to ask: name at least one")
+        repeated = next((name for name in self.models if self.models.count(name) > 1), None)
+        if repeated is not None:
+            raise SettingError(f"model {repeated!r} is named twice")
+        if self.settings.plain and self.rubric.thinking == "steps":
+            raise SettingError("reasoning needs JSON: leave `plain` out, or write `thinking: none` in the rubric")
+
+    @cached_property
+    def place_of(self) -> dict[str, int]:
+        """Task to the place of its question in the rubric."""
+        return {question.task.name: place for place, question in enumerate(self.rubric.questions)}
+
+    def sheets(self, model: str) -> tuple[Sheet, ...]:
+        """What a model is asked about every item, call by call."""
+        return self._local_sheets if is_local(model) else self._sheets
+
+    @cached_property
+    def _sheets(self) -> tuple[Sheet, ...]:
+        wanted: Wanted = "plain" if self.settings.plain else "labels"
+        return self._made("chances" if self.settings.confidence == "verbalised" else wanted)
+
+    @cached_property
+    def _local_sheets(self) -> tuple[Sheet, ...]:
+        return self._made("plain")
+
+    def _made(self, wanted: Wanted) -> tuple[Sheet, ...]:
+        return tuple(
+            Sheet(self._prompts, self.rubric, group, wanted, self.examples_folder, self.settings.examples)
+            for group in self.rubric.groups(apart=wanted == "plain")
+        )
+
+    @cached_property
+    def _prompts(self) -> Prompts:
+        return self.prompts or Prompts()
+
+    # ---- labels -------------------------------------------------------------------------------------------------
+
+    def n_samples(self, model: str) -> int:
+        """How often a model is asked the same: a local one once, since it shows its probabilities."""
+        return 1 if is_local(model) else self.settings.n_samples
+
+    def n_calls(self, models: Sequence[str]) -> int:
+        """How many calls these models are asked for labels."""
+        return len(self.items) * sum(len(self.sheets(model)) * self.n_samples(model) for model in models)
+
+    def calls(self, models: Sequence[str]) -> Iterator[tuple[Call, Request]]:
+        """Every call for a label, item by item, so that whole items are done first."""
+        for item in range(len(self.items)):
+            content = self.items.content(item)
+            for model in models:
+                place = self.models.index(model)
+                for number, sheet in enumerate(self.sheets(model)):
+                    request = self._request(sheet, model)._replace(messages=sheet.messages(content))
+                    for sample in range(self.n_samples(model)):
+                        yield Call(item, place, number, sample), request._replace(sample=sample)
+
+    def _request(self, sheet: Sheet, model: str) -> Request:
+        settings = self.settings
+        several = self.n_samples(model) > 1
+        shows = is_local(model) or settings.confidence == "logprobs"
+        return Request(
+            model,
+            (),
+            sheet.most_tokens(settings.reasoning_tokens),
+            settings.temperature if several else 0.0,
+            settings.top if shows else None,
+            None if sheet.wanted == "plain" and not is_local(model) else sheet.schema,
+            settings.seed if several else None,
+        )
+
+    # ---- checks of labels ---------------------------------------------------------------------------------------
+
+    def verifier(self, question: Question) -> Verifier:
+        """The model that checks labels of a question."""
+        name = self.settings.verifier
+        assert name is not None
+        return Verifier(name, self._prompts, self.rubric, question, self.settings.top, is_local(name))
+
+    @cached_property
+    def verifiers(self) -> tuple[Verifier, ...]:
+        """Those of all questions, in order."""
+        return tuple(map(self.verifier, self.rubric.questions))
+
+    def checked(self, model: str) -> bool:
+        """Whether a model's labels are checked by the verifier: it shows no probabilities itself."""
+        return self.settings.confidence == "verifier" and not is_local(model)
