@@ -82,13 +82,15 @@ def show_forecast(job: Job, found: Sequence[Forecast], ledger: Ledger) -> None:
     """How many calls, at what price."""
     screen = console()
     screen.print(f"{plural(len(job.items), 'item')}, {plural(len(job.rubric.questions), 'task')}\n")
-    rows = [
-        (each.model, count(each.calls), count(each.known), f"${each.likely_usd:.4f}", f"${each.most_usd:.4f}")
-        for each in found
-    ]
-    rows.append(("all", count(sum(each.calls for each in found)), count(sum(each.known for each in found)),
-                 f"${sum(each.likely_usd for each in found):.4f}", f"${sum(each.most_usd for each in found):.4f}"))  # fmt: skip
+    rows = [_forecast_row(each.model, [each]) for each in found]
+    rows.append(_forecast_row("all", found))
     screen.print(table(("model", "calls", "known", "likely", "at most"), rows))
     left = ledger.left_usd
     spent = f"${ledger.spent_usd:.4f} spent so far" + ("" if left is None else f", ${left:.4f} left under the cap")
     screen.print(f"\nNothing was asked. {spent}.", markup=False)
+
+
+def _forecast_row(name: str, found: Sequence[Forecast]) -> tuple[str, ...]:
+    calls, known = sum(each.calls for each in found), sum(each.known for each in found)
+    likely, most = sum(each.likely_usd for each in found), sum(each.most_usd for each in found)
+    return name, count(calls), count(known), f"${likely:.4f}", f"${most:.4f}"

@@ -16,6 +16,8 @@ from quorate.llm.settings import Settings, is_local
 from quorate.llm.verify import Verifier
 from quorate.llm.wire import Request
 
+DEFAULT = Settings()
+
 
 class Call(NamedTuple):
     """Which item is asked about, of which model, by which sheet; of samples, the number; of checks, the class."""
@@ -34,7 +36,7 @@ class Job:
     items: Items
     rubric: Rubric
     models: tuple[str, ...]
-    settings: Settings = Settings()
+    settings: Settings = DEFAULT
     prompts: Prompts | None = None
     examples_folder: Path | None = None
 

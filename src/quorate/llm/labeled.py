@@ -45,7 +45,9 @@ def merged_schema(items: Items, schema: Schema) -> Schema:
         strange = sorted(set(task.classes) - set(schema.task(task.name).classes))
         if strange:
             mend = f"add it to the classes of {task.name!r} in the rubric, or rename it in the tables"
-            raise SchemaError(f"the items come with the label {strange[0]!r}, which the rubric does not have", mend=mend)
+            raise SchemaError(
+                f"the items come with the label {strange[0]!r}, which the rubric does not have", mend=mend
+            )
     return Schema((*schema.tasks, *others))
 
 

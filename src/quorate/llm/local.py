@@ -109,7 +109,9 @@ class LocalModel:
         single = [each for each in found.values() if len(each.tokens) == 1]
         if {each.label for each in single} == set(range(len(labels))):
             return single
-        first = {label: next((each for each in found.values() if each.label == label), None) for label in range(len(labels))}
+        first = {
+            label: next((each for each in found.values() if each.label == label), None) for label in range(len(labels))
+        }
         missing = next((labels[label] for label, each in first.items() if each is None), None)
         if missing is not None:
             raise SettingError(f"the tokenizer has no tokens for the label {missing!r}")
@@ -131,11 +133,15 @@ class LocalModel:
             else:
                 pairs = [(prompts[i], each.tokens) for i in at for each in spellings]
                 logs = self._behind([prompt for prompt, _ in pairs], [tokens[:-1] for _, tokens in pairs])
-                sums = [sum(log[j, t] for j, t in enumerate(tokens)) for log, (_, tokens) in zip(logs, pairs, strict=True)]
+                sums = [
+                    sum(log[j, t] for j, t in enumerate(tokens)) for log, (_, tokens) in zip(logs, pairs, strict=True)
+                ]
                 result[at] = np.array(sums).reshape(len(at), len(spellings))
         return result
 
-    def scores(self, conversations: Sequence[Sequence[Message]], labels: Sequence[str]) -> Float64[Array, "rows labels"]:
+    def scores(
+        self, conversations: Sequence[Sequence[Message]], labels: Sequence[str]
+    ) -> Float64[Array, "rows labels"]:
         """The probability of each label, of these labels: p_c ∝ Σ over its spellings of exp(log probability)."""
         spellings = self.spellings(labels)
         logs = self.log_probs([self.prompt(messages) for messages in conversations], spellings)

@@ -118,11 +118,15 @@ def _asked(
     if not prompts:
         return []
     thoughts = model.thoughts(prompts, form.most_thought) if form.reasoning else [()] * len(prompts)
-    logs = model.log_probs_after(prompts, thoughts, spellings) if form.reasoning else model.log_probs(prompts, spellings)
+    logs = (
+        model.log_probs_after(prompts, thoughts, spellings) if form.reasoning else model.log_probs(prompts, spellings)
+    )
     answers: list[Answer] = []
     for prompt, thought, row in zip(prompts, thoughts, logs.tolist(), strict=True):
         ranked = sorted(zip([each.text for each in spellings], row, strict=True), key=lambda each: -each[1])
-        by_label = [max(log for log, s in zip(row, spellings, strict=True) if s.label == c) for c in range(len(form.labels))]
+        by_label = [
+            max(log for log, s in zip(row, spellings, strict=True) if s.label == c) for c in range(len(form.labels))
+        ]
         best = max(range(len(by_label)), key=by_label.__getitem__)
         text = next(text for text, _ in ranked if text.strip() == form.labels[best])
         label = Token(text, dict(ranked)[text], tuple(ranked))

@@ -33,9 +33,9 @@ Wanted = Literal["labels", "chances", "plain"]
 
 
 class Asked(NamedTuple):
-    """A question as the templates see it, and the property of the answer that belongs to it."""
+    """A question as the templates see it."""
 
-    property: str
+    key: str  # the property of the answer that holds it
     question: Question
 
     @property
@@ -73,7 +73,7 @@ class Prompts:
         self._environment = ImmutableSandboxedEnvironment(
             loader=jinja2.FileSystemLoader(places),
             undefined=jinja2.StrictUndefined,
-            autoescape=False,  # noqa: S701 - a prompt is plain text, not HTML
+            autoescape=False,  # a prompt is plain text, not HTML
             trim_blocks=True,
             lstrip_blocks=True,
         )
@@ -132,9 +132,9 @@ class Sheet:
         for asked in self.asked:
             if self.wanted == "chances":
                 chance = {"type": "integer", "minimum": 0, "maximum": 100}
-                properties[asked.property] = _object(dict.fromkeys(asked.question.ids, chance))
+                properties[asked.key] = _object(dict.fromkeys(asked.question.ids, chance))
             else:
-                properties[asked.property] = {"type": "string", "enum": list(asked.question.ids)}
+                properties[asked.key] = {"type": "string", "enum": list(asked.question.ids)}
         return _object(properties)
 
     @cached_property
@@ -176,15 +176,15 @@ class Sheet:
         """The answer as the instructions show it, with dots for what is to be filled in."""
         shown: dict[str, Any] = {REASONING: "..."} if self.thinks else {}
         for asked in self.asked:
-            chances = {name: "..." for name in asked.question.ids}
-            shown[asked.property] = chances if self.wanted == "chances" else "..."
+            chances = dict.fromkeys(asked.question.ids, "...")
+            shown[asked.key] = chances if self.wanted == "chances" else "..."
         text = json.dumps(shown, ensure_ascii=False)
         return text.replace(': "..."', ": ...") if self.wanted == "chances" else text
 
     def _turns(self, example: Example) -> tuple[Message, Message]:
         """A worked example: the item, and the answer that is right."""
         content = _content(example, self.examples_folder)
-        code = {asked.property: _id(asked.question, example) for asked in self.asked}
+        code = {asked.key: _id(asked.question, example) for asked in self.asked}
         if self.wanted == "plain":
             said = next(iter(code.values()))
         else:

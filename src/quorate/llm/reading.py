@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from json.decoder import JSONDecoder, scanstring
+from json.decoder import JSONDecoder
 from typing import Any, NamedTuple
 
 from quorate.llm.prompt import REASONING, Asked, Sheet
@@ -65,11 +65,11 @@ def read_answer(answer: Answer, sheet: Sheet) -> Reading:
     text = answer.text if answer.tokens is None else "".join(token.token for token in answer.tokens)
     if sheet.wanted == "plain" and not sheet.thinks:
         asked = sheet.asked[0]
-        return Reading({asked.property: _read_plain(text, asked.question, answer)}, {}, text, "")
-    said = find_object(text, {asked.property for asked in sheet.asked})
+        return Reading({asked.key: _read_plain(text, asked.question, answer)}, {}, text, "")
+    said = find_object(text, {asked.key for asked in sheet.asked})
     if not said and text != answer.text:  # tokens of another spelling: the labels are known, their places are not
-        text, said = answer.text, find_object(answer.text, {asked.property for asked in sheet.asked})
-    found = {asked.property: _chosen(asked, said, answer) for asked in sheet.asked}
+        text, said = answer.text, find_object(answer.text, {asked.key for asked in sheet.asked})
+    found = {asked.key: _chosen(asked, said, answer) for asked in sheet.asked}
     reasoning = said.get(REASONING)
     return Reading(
         found,
@@ -83,8 +83,9 @@ def code_of(question: Question, said: object) -> int | None:
     """The class that a value names, by its short name or its own; None where it names none.
 
     >>> from quorate.schema import Task
-    >>> code_of(Question(Task("tone", ("calm", "angry")), "Tone?"), "b"), code_of(Question(Task("n", ("1", "2")), ""), 2)
-    (1, 1)
+    >>> tone = Question(Task("tone", ("calm", "angry")), "What is the tone?")
+    >>> code_of(tone, "b"), code_of(tone, "Angry"), code_of(tone, "C")
+    (1, 1, None)
     """
     if isinstance(said, bool) or not isinstance(said, str | int):
         return None
@@ -136,7 +137,7 @@ def _members(text: str, opening: int) -> Iterator[tuple[str, Said]]:
             at = _skip(text, at)
             if text[at : at + 1] != '"':
                 return
-            name, at = scanstring(text, at + 1, True)  # noqa: FBT003 - strict, by position only
+            name, at = decoder.raw_decode(text, at)
             at = _skip(text, at)
             if text[at : at + 1] != ":":
                 return
@@ -158,12 +159,12 @@ def _skip(text: str, at: int) -> int:
 
 
 def _chosen(asked: Asked, said: Mapping[str, Said], answer: Answer) -> Chosen | Unusable:
-    if asked.property not in said:
+    if asked.key not in said:
         return _nothing(answer)
-    value, place = said[asked.property]
+    value, place = said[asked.key]
     code = code_of(asked.question, value)
     if code is None:
-        return Unusable("no such label", f"{asked.property}: {_brief(json.dumps(value, ensure_ascii=False))}")
+        return Unusable("no such label", f"{asked.key}: {_brief(json.dumps(value, ensure_ascii=False))}")
     return Chosen(code, place)
 
 

@@ -9,15 +9,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from quorate.data.formats.multi_select import NO, YES, option_name
 from quorate.errors import FormatError, MissingExtraError, SchemaError
 from quorate.llm.rubric import KINDS, Example, Kind, Question, Rubric
 from quorate.schema import UNFIT, Option, Schema, Task
 
-if TYPE_CHECKING:
-    from yaml.nodes import Node
 
 ROOT = ("about", "guidelines", "tasks", "examples", "show", "calls", "thinking")
 TASK = ("name", "kind", "question", "classes", "guidelines")
@@ -221,8 +219,11 @@ class _Reader:
         yaml = _yaml()
         try:
             root = yaml.compose(text, Loader=yaml.SafeLoader)
+        except RecursionError:
+            self._refuse("nested without end", Value("", 1, ""), "write values out")
         except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
+            key = "simple key" in (getattr(error, "context", None) or "")  # the line before the one it stumbled on
+            mark = getattr(error, "context_mark" if key else "problem_mark", None)
             line = mark.line + 1 if mark else 1
             problem = getattr(error, "problem", None) or str(error).splitlines()[0]
             self._refuse(f"not YAML ({problem})", Value("", line, ""), "check indents, colons and quotes there")
@@ -230,7 +231,7 @@ class _Reader:
             self._refuse("the rubric is empty", Value("", 1, ""), "list the tasks under `tasks:`")
         return self._value(root, "", 0, [0])
 
-    def _value(self, node: Node, key: str, depth: int, count: list[int]) -> Value:
+    def _value(self, node: Any, key: str, depth: int, count: list[int]) -> Value:
         count[0] += 1
         line = node.start_mark.line + 1
         if depth > MOST_DEPTH or count[0] > MOST_NODES:  # aliases can make a small file endless

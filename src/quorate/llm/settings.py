@@ -47,7 +47,7 @@ class Settings:
                 raise SettingError(f"{name} = {value}: it must be at least {least}")
         if self.top > MOST_TOP:
             raise SettingError(f"top = {self.top}: servers list at most {MOST_TOP} tokens")
-        if not 0 < self.temperature <= 2:  # noqa: PLR2004 - what servers take
+        if not 0 < self.temperature <= 2:
             raise SettingError(f"temperature = {self.temperature}: it must be above 0 and at most 2")
 
     @property

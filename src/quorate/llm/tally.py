@@ -91,7 +91,7 @@ class Tally:
                 self._take_label(call, asked, reading, said)
 
     def _take_label(self, call: Call, asked: Asked, reading: Reading, answer: Answer) -> None:
-        found = reading.of[asked.property]
+        found = reading.of[asked.key]
         if isinstance(found, Unusable):
             self._fail(call, [asked.question], found.kind, found.detail)
             return
@@ -117,10 +117,10 @@ class Tally:
         return largest(answer.tokens, ids, found.place if reading.values else None)
 
     def _take_chances(self, call: Call, asked: Asked, reading: Reading) -> None:
-        chances = reading.values.get(asked.property)
+        chances = reading.values.get(asked.key)
         scored = verbalised(chances, asked.question.ids) if isinstance(chances, dict) else None
         if scored is None:
-            found = reading.of[asked.property]
+            found = reading.of[asked.key]
             kind, detail = found if isinstance(found, Unusable) else ("no chances", "a label alone")
             self._fail(call, [asked.question], "no chances" if kind == "no such label" else kind, detail)
             return

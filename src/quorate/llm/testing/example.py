@@ -15,7 +15,10 @@ from jaxtyping import Float64, Int64
 
 Array = np.ndarray
 TASKS = {"tone": ("positive", "negative", "mixed"), "safety": ("no", "yes")}
-SKILL = {"fake-small": {"tone": 2.2, "safety": 1.6}, "fake-large": {"tone": 3.6, "safety": 3.0}}  # log odds of the truth
+SKILL = {
+    "fake-small": {"tone": 2.2, "safety": 1.6},
+    "fake-large": {"tone": 3.6, "safety": 3.0},
+}  # log odds of the truth
 SHARED, OWN = 1.0, 0.8  # spread of what both models misread, and of what one does (log odds)
 SHARPER = 1.6  # models are surer than they should be
 PEOPLE = {"ada": 0.95, "ben": 0.9, "cleo": 0.9, "dev": 0.8, "eva": 0.85, "finn": 0.7}
@@ -41,7 +44,13 @@ HARM = (
     "hot oil ran over my hand",
     "a splinter of it ended up in the soup",
 )
-CALM = ("it came in a brown box", "I use it twice a week", "mine is the blue one", "it fits the drawer", "we are four at table")
+CALM = (
+    "it came in a brown box",
+    "I use it twice a week",
+    "mine is the blue one",
+    "it fits the drawer",
+    "we are four at table",
+)
 RUBRIC = """\
 about: Reviews of kitchen tools, as buyers wrote them.
 guidelines: Judge what the writer says, not what you think of the tool.
@@ -64,8 +73,10 @@ examples:
 """
 COMMANDS = (
     "quorate fake-llm --table {folder}/answers.jsonl",
-    "quorate label {folder} --rubric {folder}/rubric.yaml --models fake-small,fake-large"
-    " --base-url http://127.0.0.1:8123/v1 --cap 1 --out labeled",
+    (
+        "quorate label {folder} --rubric {folder}/rubric.yaml --models fake-small,fake-large"
+        " --base-url http://127.0.0.1:8123/v1 --cap 1 --out labeled"
+    ),
     "quorate fit labeled && quorate report labeled",
 )
 
