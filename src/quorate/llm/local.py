@@ -53,6 +53,7 @@ class LocalModel:
         if device == "cuda" and not torch.cuda.is_available():
             raise SettingError("device 'cuda': there is none here; take 'cpu' or 'auto'")
         place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+        transformers.utils.logging.disable_progress_bar()
         try:
             config = transformers.AutoConfig.from_pretrained(name)
             kind = "AutoModelForSeq2SeqLM" if config.is_encoder_decoder else "AutoModelForCausalLM"
@@ -62,6 +63,8 @@ class LocalModel:
         except (OSError, ValueError, KeyError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise SettingError(f"model {name!r} cannot be loaded: {reason}") from None
+        finally:
+            transformers.utils.logging.enable_progress_bar()
         return cls(model.to(place).eval(), tokenizer, batch)
 
     # ---- prompts ------------------------------------------------------------------------------------------------

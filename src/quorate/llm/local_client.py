@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -79,17 +80,24 @@ class LocalClient:
         try:
             form = _form(requests[0])
             spellings = model.spellings(form.labels)
-            prompts = [model.prompt(request.messages) for request in requests]
         except SettingError as error:
             return [BadRequestError(str(error))] * len(requests)
-        longest = max(len(each.tokens) for each in spellings) + (form.most_thought if form.reasoning else 0)
-        fits = [len(prompt) + longest <= model.most_tokens for prompt in prompts]
-        asked = [prompt for prompt, fit in zip(prompts, fits, strict=True) if fit]
+        behind = max(len(each.tokens) for each in spellings) + (form.most_thought if form.reasoning else 0)
+        prompts = [_prompt(model, request, behind) for request in requests]
+        asked = [prompt for prompt in prompts if isinstance(prompt, tuple)]
         answers = iter(_asked(model, requests[0].model, asked, spellings, form))
-        return [
-            next(answers) if fit else BadRequestError(f"{len(prompt)} tokens; the model reads {model.most_tokens}")
-            for prompt, fit in zip(prompts, fits, strict=True)
-        ]
+        return [next(answers) if isinstance(prompt, tuple) else prompt for prompt in prompts]
+
+
+def _prompt(model: LocalModel, request: Request, behind: int) -> tuple[int, ...] | BadRequestError:
+    """The tokens of a prompt, or why it cannot be read: an image, or too long with what comes behind it."""
+    try:
+        prompt = model.prompt(request.messages)
+    except SettingError as error:
+        return BadRequestError(str(error))
+    if len(prompt) + behind > model.most_tokens:
+        return BadRequestError(f"{len(prompt)} tokens; the model reads {model.most_tokens}")
+    return prompt
 
 
 class _Form(NamedTuple):
@@ -121,21 +129,32 @@ def _asked(
     logs = (
         model.log_probs_after(prompts, thoughts, spellings) if form.reasoning else model.log_probs(prompts, spellings)
     )
-    answers: list[Answer] = []
-    for prompt, thought, row in zip(prompts, thoughts, logs.tolist(), strict=True):
-        ranked = sorted(zip([each.text for each in spellings], row, strict=True), key=lambda each: -each[1])
-        by_label = [
-            max(log for log, s in zip(row, spellings, strict=True) if s.label == c) for c in range(len(form.labels))
-        ]
-        best = max(range(len(by_label)), key=by_label.__getitem__)
-        text = next(text for text, _ in ranked if text.strip() == form.labels[best])
-        label = Token(text, dict(ranked)[text], tuple(ranked))
-        tokens = (label,)
-        if form.label is not None:
-            said = {form.reasoning: model.tokenizer.decode(list(thought)).strip()} if form.reasoning else {}
-            head = json.dumps({**said, form.label: ""}, ensure_ascii=False)[:-2]
-            bare = Token(text.strip(), label.logprob, tuple((word.strip(), log) for word, log in ranked))
-            tokens = (Token(head, 0.0, ()), bare, Token('"}', 0.0, ()))
-        usage = Usage(len(prompt), len(thought) + 1)
-        answers.append(Answer("".join(token.token for token in tokens), tokens, "stop", usage, name))
-    return answers
+    return [
+        _answer(model, name, Usage(len(prompt), len(thought) + 1), thought, row, spellings, form)
+        for prompt, thought, row in zip(prompts, thoughts, logs.tolist(), strict=True)
+    ]
+
+
+def _answer(
+    model: LocalModel,
+    name: str,
+    usage: Usage,
+    thought: Sequence[int],
+    logs: Sequence[float],
+    spellings: Sequence[Spelling],
+    form: _Form,
+) -> Answer:
+    """An answer as a server would give it: the likeliest label, with the log probabilities of all spellings."""
+    chances = [0.0] * len(form.labels)
+    for log, spelling in zip(logs, spellings, strict=True):
+        chances[spelling.label] += math.exp(log - max(logs))
+    best = chances.index(max(chances))
+    ranked = sorted(zip(logs, spellings, strict=True), key=lambda each: -each[0])
+    log, text = next((log, spelling.text) for log, spelling in ranked if spelling.label == best)
+    tokens = (Token(text, log, tuple((each.text, other) for other, each in ranked)),)
+    if form.label is not None:
+        said = {} if form.reasoning is None else {form.reasoning: model.tokenizer.decode(list(thought)).strip()}
+        head = json.dumps({**said, form.label: ""}, ensure_ascii=False)[:-2]
+        listed = tuple((each.text.strip(), other) for other, each in ranked)
+        tokens = (Token(head, 0.0, ()), Token(text.strip(), log, listed), Token('"}', 0.0, ()))
+    return Answer("".join(token.token for token in tokens), tokens, "stop", usage, name)
