@@ -148,6 +148,7 @@ def label(
     if example is not None:
         _write_example(example, as_json=as_json)
         return
+    from quorate.llm.annotate import Recorded
     from quorate.llm.calls import Job
     from quorate.llm.items import read_items
     from quorate.llm.journal import Journal
@@ -177,15 +178,15 @@ def label(
         with Journal(kept if kept.is_file() else None) as known:
             _tell_forecast(job, known, ledger, as_json=as_json)
         return
+    far = _client(base_url, key_env, timeout, in_flight) if batch is None and job.far else None
+    near = _local(job, device.value, dtype.value, batch_size) if batch is not BatchName.WRITE else None
     kept.parent.mkdir(parents=True, exist_ok=True)
     with Journal(kept) as known:
         if batch is BatchName.WRITE:
             _write_batch(job, known, out / "batch", as_json=as_json)
             return
-        missing = _read_batch(job, known, ledger, out / "batch") if batch is BatchName.READ else None
-        far = _client(base_url, key_env, timeout, in_flight) if missing is None else _recorded(missing)
-        near = _local(job, device.value, dtype.value, batch_size)
-        done = _annotated(job, far, near, known, ledger, rpm, tpm, in_flight)
+        missing = _read_batch(job, known, ledger, out / "batch") if batch is BatchName.READ else {}
+        done = _annotated(job, far or Recorded(missing), near, known, ledger, rpm, tpm, in_flight)
     _finish(done, out, {"rubric": rubric.name, "base_url": base_url}, as_json=as_json)
 
 
@@ -205,12 +206,10 @@ def _finish(done: Done, out: Path, about: dict[str, Any], *, as_json: bool) -> N
 def _ledger(job: Job, prices: Path | None, cap: float | None, *, allow_unknown: bool) -> Ledger:
     """Prices and the cap; what runs on this machine costs nothing."""
     from quorate.llm.ledger import Ledger, Price, read_prices
-    from quorate.llm.settings import is_local
 
-    asked = [*job.models, *([job.settings.verifier] if job.settings.verifier else [])]
-    free = {name: Price(0.0, 0.0, "", "this machine") for name in asked if is_local(name)}
+    free = {name: Price(0.0, 0.0, "", "this machine") for name in job.near}
     ledger = Ledger({**read_prices(prices), **free}, cap_usd=cap, allow_unknown=allow_unknown)
-    for name in asked:
+    for name in job.far:
         ledger.price(name)  # an unknown price is refused before anything else happens
     return ledger
 
@@ -227,25 +226,16 @@ def _client(base_url: str, key_env: str, timeout_s: float, in_flight: int) -> Tr
     return ChatClient(url, api_key=key, timeout_s=timeout_s, connections=connections, proxy=environment_proxy(url))
 
 
-def _recorded(missing: dict[str, Failure]) -> Transport:
-    from quorate.llm.annotate import Recorded
-
-    return Recorded(missing)
-
-
 def _local(job: Job, device: Any, dtype: Any, batch_size: int) -> Transport | None:
     """Models on this machine, loaded; None where none is asked."""
-    from quorate.llm.settings import LOCAL, is_local
-
-    asked = [*job.models, *([job.settings.verifier] if job.settings.verifier else [])]
-    names = [name for name in asked if is_local(name)]
-    if not names:
+    if not job.near:
         return None
     from quorate.llm.local import LocalModel
     from quorate.llm.local_client import LocalClient
+    from quorate.llm.settings import LOCAL
 
     models: dict[str, LocalModel] = {}
-    for name in names:
+    for name in job.near:
         tell(f"loading {name.removeprefix(LOCAL)}")
         models[name] = LocalModel.load(name.removeprefix(LOCAL), device=device, dtype=dtype, batch=batch_size)
     return LocalClient(models)

@@ -50,6 +50,21 @@ class Job:
             raise SettingError("reasoning needs JSON: leave `plain` out, or write `thinking: none` in the rubric")
 
     @cached_property
+    def far(self) -> tuple[str, ...]:
+        """All models that are asked over a server, the verifier too."""
+        return tuple(name for name in self._asked if not is_local(name))
+
+    @cached_property
+    def near(self) -> tuple[str, ...]:
+        """All models that run on this machine, the verifier too."""
+        return tuple(name for name in self._asked if is_local(name))
+
+    @property
+    def _asked(self) -> tuple[str, ...]:
+        verifier = self.settings.verifier if self.settings.confidence == "verifier" else None
+        return tuple(dict.fromkeys([*self.models, *([verifier] if verifier else [])]))
+
+    @cached_property
     def place_of(self) -> dict[str, int]:
         """Task to the place of its question in the rubric."""
         return {question.task.name: place for place, question in enumerate(self.rubric.questions)}
