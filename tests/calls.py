@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
+from http.client import HTTPConnection
+from typing import Any
+from urllib.parse import urlsplit
 
 from quorate.llm.client import ChatClient
 from quorate.llm.journal import Journal
@@ -66,3 +70,13 @@ def asked(
         limits=limits or Limits(clock=QuickClock()),
         patience=patience,
     )
+
+
+def posted(url: str, body: Any) -> Any:
+    """The JSON that a server answers to a JSON document, without any of our own client."""
+    place = urlsplit(url)
+    connection = HTTPConnection(place.netloc)
+    connection.request("POST", place.path, json.dumps(body))
+    said = json.loads(connection.getresponse().read())
+    connection.close()
+    return said

@@ -25,9 +25,8 @@ def tokenizer(*, chat: bool = False) -> Any:
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     made.decoder = decoders.ByteLevel()
     made.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", vocab["<s>"])])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=made, pad_token="<pad>", bos_token="<s>", eos_token="</s>", chat_template=CHAT if chat else None
-    )
+    marks = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>"}
+    return PreTrainedTokenizerFast(tokenizer_object=made, chat_template=CHAT if chat else None, **marks)
 
 
 def causal(kind: str = "llama", *, seed: int = 0, chat: bool = False, batch: int = 4) -> LocalModel:

@@ -135,13 +135,13 @@ def test_a_killed_labeling_goes_on_and_ends_with_the_table_of_an_unkilled_one(wa
 
 @pytest.mark.slow
 def test_a_labeling_survives_a_server_that_fails_in_every_way(walk: Walk) -> None:
-    """Refused, cut, slow, broken: retried or listed, never lost; the rest of the table is as without faults."""
-    faults = "rate:0.05=.05,overload=.03,reset=.02,reset-body=.02,truncated=.02,refusal=.02,no-logprobs=.02"
+    """Overloaded, cut, broken, refused: retried or listed, never lost; the rest of the table is as without faults."""
+    faults = "overload:0.05=.03,reset=.02,reset-body=.02,truncated=.02,refusal=.02,no-logprobs=.02"
     running, url = started(walk.place, "--table", "reviews/answers.jsonl", "--latency-ms", 2, "--faults", faults)
     figures = json.loads(well(label(walk, "faulty", "--json", url=url)))
     ended(running)
     well(label(walk, "sound"))
-    assert set(figures["failed"]) <= {"refusal", "no log probabilities", "broken", "overload", "rate"}
+    assert set(figures["failed"]) <= {"refusal", "no log probabilities", "broken", "overload"}
     lines = [json.loads(line) for line in (walk.place / "faulty" / "failures.jsonl").read_text().splitlines()]
     failed = {(line["item"], task, line["model"]) for line in lines for task in line["tasks"]}
     key = ("item", "task", "model")

@@ -16,7 +16,6 @@ from quorate.errors import FormatError, MissingExtraError, SchemaError
 from quorate.llm.rubric import KINDS, Example, Kind, Question, Rubric
 from quorate.schema import UNFIT, Option, Schema, Task
 
-
 ROOT = ("about", "guidelines", "tasks", "examples", "show", "calls", "thinking")
 TASK = ("name", "kind", "question", "classes", "guidelines")
 MOST_NODES, MOST_DEPTH = 100_000, 20

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from calls import posted
 from quorate.data.dataset import Dataset
 from quorate.llm.testing.faults import Fault
 from quorate.llm.testing.replies import Row
@@ -65,7 +66,8 @@ def test_a_dry_run_says_calls_and_price_and_asks_nothing(run, place: Path, serve
     assert not (place / "labeled").exists()
 
 
-def test_the_first_prompt_can_be_read(run, place: Path) -> None:
+@pytest.mark.usefixtures("place")
+def test_the_first_prompt_can_be_read(run) -> None:
     """As it would be sent."""
     done = run("label", "items.csv", "--models", "m", "--show-prompt")
     assert "[system]" in done.stdout
@@ -81,7 +83,8 @@ def test_a_cap_that_is_reached_ends_with_4_and_says_how_to_go_on(run, place: Pat
     assert 0 < server.counts.received < 6
 
 
-def test_servers_without_log_probabilities_are_told_with_what_to_take_instead(run, place: Path) -> None:
+@pytest.mark.usefixtures("place")
+def test_servers_without_log_probabilities_are_told_with_what_to_take_instead(run) -> None:
     """Labels are there all the same."""
     with FakeServer(faults=[Fault("no-logprobs", first=9)]) as server:
         done = run("label", "items.csv", "--models", "fake-small", "--base-url", server.url)
@@ -91,8 +94,6 @@ def test_servers_without_log_probabilities_are_told_with_what_to_take_instead(ru
 
 def test_a_batch_goes_out_and_comes_back(run, place: Path, server: FakeServer) -> None:
     """Files are written, results read, scores written."""
-    from urllib.request import Request, urlopen
-
     arguments = ("label", "items.csv", "--models", "fake-small")
     wrote = run(*arguments, "--batch", "write", "--json")
     assert wrote.exit_code == 0, wrote.output
@@ -103,8 +104,7 @@ def test_a_batch_goes_out_and_comes_back(run, place: Path, server: FakeServer) -
     results.mkdir()
     lines: list[str] = []
     for line in map(json.loads, Path(path).read_text().splitlines()):
-        with urlopen(Request(server.url + "/chat/completions", json.dumps(line["body"]).encode())) as response:
-            said = {"status_code": 200, "body": json.loads(response.read())}
+        said = {"status_code": 200, "body": posted(server.url + "/chat/completions", line["body"])}
         lines.append(json.dumps({"custom_id": line["custom_id"], "response": said, "error": None}) + "\n")
     (results / "one.jsonl").write_text("".join(lines))
     read = run(*arguments, "--batch", "read", "--json")
@@ -114,6 +114,7 @@ def test_a_batch_goes_out_and_comes_back(run, place: Path, server: FakeServer) -
     assert json.loads(run(*arguments, "--batch", "write", "--json").stdout)["files"] == []
 
 
+@pytest.mark.usefixtures("place")
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -131,7 +132,7 @@ def test_a_batch_goes_out_and_comes_back(run, place: Path, server: FakeServer) -
     ],
 )
 def test_what_cannot_be_asked_is_refused_with_a_word_that_helps(
-    arguments: tuple[str, ...], words: str, run, place: Path, monkeypatch: pytest.MonkeyPatch
+    arguments: tuple[str, ...], words: str, run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Exit code 2, one line on stderr, nothing on stdout."""
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from pathlib import Path
 
 import pytest
@@ -33,9 +34,9 @@ def test_columns_are_shown_as_the_rubric_names_them(tmp_path: Path) -> None:
     """In its order; one that is not there is told, and so is doubt."""
     (tmp_path / "i.csv").write_text("item,title,body\na,T,B\n")
     assert list(read_items(tmp_path / "i.csv", ["body", "title"]).content(0).texts) == ["body", "title"]
-    with pytest.raises(DataError, match="no column 'bdy'.*title, body"):
+    with pytest.raises(DataError, match=r"no column 'bdy'.*title, body"):
         read_items(tmp_path / "i.csv", ["bdy"])
-    with pytest.raises(DataError, match="show: .title, body."):
+    with pytest.raises(DataError, match=r"show: .title, body."):
         read_items(tmp_path / "i.csv")
 
 
@@ -82,8 +83,6 @@ def test_an_item_cannot_make_a_file_or_an_address_of_its_choice_be_sent(tmp_path
     (tmp_path / "secret.png").write_bytes(PNG)
     (inner / "link.png").symlink_to(tmp_path / "secret.png")
     (inner / "text.png").write_text("<svg onload=...>")
-    import json
-
     (inner / "i.jsonl").write_text(json.dumps({"item": "a", "text": "t", "image": cell}) + "\n")
     with pytest.raises(DataError, match=words) as told:
         read_items(inner / "i.jsonl")
@@ -98,7 +97,7 @@ def test_bad_tables_and_folders_are_told_as_everywhere(tmp_path: Path) -> None:
     (tmp_path / "i.csv").write_text("item,text\na,hello\na,bye\n")
     with pytest.raises(DataError, match="listed already"):
         read_items(tmp_path / "i.csv")
-    with pytest.raises(DataError, match="no such folder|cannot be opened|no known kind"):
+    with pytest.raises(DataError, match=r"no such folder|cannot be opened|no known kind"):
         read_items(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="nothing to label"):

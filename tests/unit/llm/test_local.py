@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny import causal, encoder_decoder
 
 from quorate.errors import MissingExtraError, SettingError
 from quorate.llm.annotate import annotate
@@ -23,6 +22,7 @@ from quorate.llm.local_client import LocalClient
 from quorate.llm.rubric_file import parse_rubric
 from quorate.llm.settings import Settings
 from quorate.llm.wire import Answer, Message, Request
+from tiny import causal, encoder_decoder
 
 MAKERS: dict[str, Callable[[], LocalModel]] = {
     "llama": causal,
@@ -52,9 +52,7 @@ def by_hand(model: LocalModel, prompt: tuple[int, ...], labels: tuple[str, ...])
     logits = next_logits(model, prompt)
     whole = np.exp(logits - logits.max())
     whole /= whole.sum()
-    ids = [
-        {tokens[0] for text in (label, f" {label}") if len(tokens := encoded(model, text)) == 1} for label in labels
-    ]
+    ids = [{tokens[0] for text in (label, f" {label}") if len(tokens := encoded(model, text)) == 1} for label in labels]
     sums = np.array([sum(whole[token] for token in tokens) for tokens in ids])
     return sums / sums.sum()
 
@@ -86,7 +84,7 @@ def test_a_batch_gives_what_its_prompts_give_one_by_one(maker: str) -> None:
 
 @pytest.mark.parametrize("maker", MAKERS)
 def test_labels_of_several_tokens_are_scored_as_the_chain_of_their_tokens(maker: str) -> None:
-    """log P(t1 t2 t3) = sum of log P(t_j | before), by hand."""
+    """By hand: log P(t1 t2 t3) = sum of log P(t_j | before)."""
     model = MAKERS[maker]()
     labels = ("101", "102", "117")
     prompts = [model.prompt(talk) for talk in TALKS[:3]]
@@ -129,8 +127,9 @@ def test_labels_that_the_tokenizer_cannot_tell_apart_are_refused() -> None:
     from tokenizers import Tokenizer, models
     from transformers import PreTrainedTokenizerFast
 
-    words = Tokenizer(models.WordLevel({"<unk>": 0, "A": 1}, unk_token="<unk>"))
-    model = LocalModel(causal().model, PreTrainedTokenizerFast(tokenizer_object=words, unk_token="<unk>"))
+    unknown = {"unk_token": "<unk>"}
+    words = Tokenizer(models.WordLevel({"<unk>": 0, "A": 1}, **unknown))
+    model = LocalModel(causal().model, PreTrainedTokenizerFast(tokenizer_object=words, **unknown))
     with pytest.raises(SettingError, match="no tokens for the label 'B'"):
         model.spellings(("A", "B"))
     with pytest.raises(SettingError, match="alike"):
@@ -144,9 +143,7 @@ def saved(model: LocalModel, folder: Path) -> str:
 
 
 @pytest.mark.parametrize("maker", ["llama", "t5"])
-def test_a_saved_model_is_loaded_as_what_it_is(
-    maker: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_saved_model_is_loaded_as_what_it_is(maker: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """By its folder, causal or encoder-decoder, with the same scores; in the numbers that are asked for."""
     model = MAKERS[maker]()
     name = saved(model, tmp_path)
@@ -179,7 +176,9 @@ def test_an_accelerator_gives_what_the_processor_gives() -> None:
     """To the rounding of its numbers."""
     model = causal()
     here = model.scores(TALKS, ("A", "B"))
-    np.testing.assert_allclose(LocalModel(model.model.to("cuda"), model.tokenizer).scores(TALKS, ("A", "B")), here, atol=1e-4)
+    np.testing.assert_allclose(
+        LocalModel(model.model.to("cuda"), model.tokenizer).scores(TALKS, ("A", "B")), here, atol=1e-4
+    )
 
 
 # ---- behind the protocol of a server --------------------------------------------------------------------------------
@@ -198,7 +197,9 @@ ITEMS = Items(tuple(f"i{n}" for n in range(len(TEXTS))), {"text": TEXTS}, {})
 def test_a_labeling_by_a_local_model_keeps_its_scores(maker: str, thinking: str) -> None:
     """Through requests, journal and reading, the scores are the model's own, and a second run asks nothing."""
     model = MAKERS[maker]()
-    rubric = parse_rubric(f"thinking: {thinking}\ntasks:\n  - {{name: tone, classes: [calm, angry]}}\n  - {{name: safe, kind: yes-no}}")
+    rubric = parse_rubric(
+        f"thinking: {thinking}\ntasks:\n  - {{name: tone, classes: [calm, angry]}}\n  - {{name: safe, kind: yes-no}}"
+    )
     job = Job(ITEMS, rubric, (NAME,), Settings(reasoning_tokens=8))
     ledger = Ledger({NAME: Price(0.0, 0.0, "", "")})
     with Journal() as journal:
@@ -266,10 +267,10 @@ def test_what_a_local_model_cannot_answer_fails_alone() -> None:
 
 def test_a_local_verifier_checks_labels_of_a_server() -> None:
     """Its yes and no, from its logits, are the confidence [hovsepian2024], section 4.2."""
-    from quorate.llm.testing.replies import Row
-    from quorate.llm.testing.server import FakeServer
     from quorate.llm.client import ChatClient
     from quorate.llm.ledger import read_prices
+    from quorate.llm.testing.replies import Row
+    from quorate.llm.testing.server import FakeServer
 
     model = causal()
     rubric = parse_rubric("tasks: [{name: tone, classes: [calm, angry]}]")

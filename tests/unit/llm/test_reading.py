@@ -88,7 +88,11 @@ def test_the_place_of_a_label_is_that_of_its_tokens() -> None:
     assert reading.text == "".join(tokens)
 
 
-@given(st.dictionaries(st.text(), st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists), max_size=6))
+@given(
+    st.dictionaries(
+        st.text(), st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists), max_size=6
+    )
+)
 def test_every_member_of_an_object_is_found_with_its_value(members: dict[str, object]) -> None:
     """As the standard parser reads it, whatever stands in it."""
     text = json.dumps(members | {"tone": "A"})
