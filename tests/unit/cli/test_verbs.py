@@ -49,7 +49,7 @@ def test_for_people_a_verb_is_legible_at_80_columns(verb: str, run, folder: Path
         assert "1,200 labels by 5 people" in done.stdout or "600 labels by 5 people" in done.stdout
 
 
-@pytest.mark.parametrize("verb", [*VERBS, "demo", "import", "export"])
+@pytest.mark.parametrize("verb", [*VERBS, "demo", "import", "export", "label", "fake-llm"])
 def test_every_verb_explains_itself(verb: str, run) -> None:
     """--help says what the verb does and names --json."""
     done = run(verb, "--help")
