@@ -1,7 +1,8 @@
 """`quorate label`: language models answer the questions of a rubric about items, with a probability for every class.
 
 It ends with 4 where the run stopped before its end (the cap, an empty account, a key that is not accepted): what was
-answered is written and kept, and the same command goes on from there.
+answered is written and kept, and the same command goes on from there. It ends with 5 where a model obeyed instructions
+hidden in items more often than `--most-turned` allows.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from quorate.errors import SettingError
 if TYPE_CHECKING:
     from quorate.llm.annotate import Annotated as Done
     from quorate.llm.calls import Job
+    from quorate.llm.canary import Turned
     from quorate.llm.journal import Journal
     from quorate.llm.ledger import Ledger
     from quorate.llm.wire import Failure, Transport
 
-STOPPED = 4
+STOPPED, TURNED = 4, 5
 OPENAI_KEY, OTHER_KEY = "OPENAI_API_KEY", "QUORATE_API_KEY"
 
 
@@ -126,6 +128,12 @@ def label(
     batch: Annotated[
         BatchName | None, typer.Option(help="Write files for a batch API into OUT/batch, or read its results there.")
     ] = None,
+    canaries: Annotated[
+        int, typer.Option(min=0, help="Hide instructions in so many items and ask again: does a model obey them?")
+    ] = 0,
+    most_turned: Annotated[
+        float, typer.Option(min=0, max=1, help="canaries: share that may obey before this ends with 5.")
+    ] = 0.05,
     device: Annotated[DeviceName, typer.Option(help="Where local models run.")] = DeviceName.AUTO,
     dtype: Annotated[DtypeName, typer.Option(help="Numbers of local models; auto: as saved.")] = DtypeName.AUTO,
     batch_size: Annotated[int, typer.Option(min=1, help="Prompts that a local model reads at once.")] = 16,
@@ -148,11 +156,13 @@ def label(
     if example is not None:
         _write_example(example, as_json=as_json)
         return
-    from quorate.llm.annotate import Recorded
+    from quorate.llm.annotate import Recorded, annotate
     from quorate.llm.calls import Job
+    from quorate.llm.canary import measure_canaries
     from quorate.llm.items import read_items
     from quorate.llm.journal import Journal
     from quorate.llm.labeled import JOURNAL, check_folder, merged_schema
+    from quorate.llm.limits import Limits
     from quorate.llm.prompt import Prompts
     from quorate.llm.rubric_file import read_rubric
     from quorate.llm.settings import Settings
@@ -186,21 +196,36 @@ def label(
             _write_batch(job, known, out / "batch", as_json=as_json)
             return
         missing = _read_batch(job, known, ledger, out / "batch") if batch is BatchName.READ else {}
-        done = _annotated(job, far or Recorded(missing), near, known, ledger, rpm, tpm, in_flight)
-    _finish(done, out, {"rubric": rubric.name, "base_url": base_url}, as_json=as_json)
+        limits = Limits(requests_per_min=rpm, tokens_per_min=tpm, most_in_flight=in_flight)
+        server = far or Recorded(missing)
+        with progress("labeling") as step:
+            done = annotate(job, server, journal=known, ledger=ledger, limits=limits, local=near, progress=step)
+        with progress("canaries") as step:
+            n = 0 if done.stopped or batch is not None else canaries
+            found = measure_canaries(
+                done, n, server, journal=known, ledger=ledger, limits=limits, local=near, progress=step, seed=seed
+            )
+    about = {"rubric": rubric.name, "base_url": base_url, "canaries": _figures(found)}
+    _finish(done, found, out, about, as_json=as_json)
+    if any(each.rate.estimate > most_turned for each in found):
+        raise typer.Exit(TURNED)
 
 
-def _finish(done: Done, out: Path, about: dict[str, Any], *, as_json: bool) -> None:
+def _finish(done: Done, found: list[Turned], out: Path, about: dict[str, Any], *, as_json: bool) -> None:
     from quorate.cli.label_summary import as_figures, show
     from quorate.llm.labeled import write_labeled
 
     data = write_labeled(done, out, about)
     if as_json:
-        print_json({**as_figures(done), "out": str(out)})
+        print_json({**as_figures(done), "canaries": _figures(found), "out": str(out)})
     else:
-        show(done, data, out)
+        show(done, found, data, out)
     if done.stopped:
         raise typer.Exit(STOPPED)
+
+
+def _figures(found: list[Turned]) -> list[dict[str, Any]]:
+    return [{**each._asdict(), "rate": each.rate._asdict()} for each in found]
 
 
 def _ledger(job: Job, prices: Path | None, cap: float | None, *, allow_unknown: bool) -> Ledger:
@@ -239,24 +264,6 @@ def _local(job: Job, device: Any, dtype: Any, batch_size: int) -> Transport | No
         tell(f"loading {name.removeprefix(LOCAL)}")
         models[name] = LocalModel.load(name.removeprefix(LOCAL), device=device, dtype=dtype, batch=batch_size)
     return LocalClient(models)
-
-
-def _annotated(
-    job: Job,
-    far: Transport,
-    near: Transport | None,
-    journal: Journal,
-    ledger: Ledger,
-    rpm: float | None,
-    tpm: float | None,
-    in_flight: int,
-) -> Done:
-    from quorate.llm.annotate import annotate
-    from quorate.llm.limits import Limits
-
-    limits = Limits(requests_per_min=rpm, tokens_per_min=tpm, most_in_flight=in_flight)
-    with progress("labeling") as step:
-        return annotate(job, far, journal=journal, ledger=ledger, limits=limits, local=near, progress=step)
 
 
 def _tell_forecast(job: Job, journal: Journal, ledger: Ledger, *, as_json: bool) -> None:

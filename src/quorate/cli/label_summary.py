@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from quorate.data.dataset import Dataset
     from quorate.llm.annotate import Annotated, Forecast
     from quorate.llm.calls import Job
+    from quorate.llm.canary import Turned
     from quorate.llm.ledger import Ledger
 
 LOW_COVER = 0.8  # of a model's probability on the names of classes; below it, the model wants to say something else
@@ -31,7 +32,7 @@ def as_figures(done: Annotated) -> dict[str, Any]:
     }
 
 
-def show(done: Annotated, data: Dataset, out: Path) -> None:
+def show(done: Annotated, found: Sequence[Turned], data: Dataset, out: Path) -> None:
     """How it went, model by model, what is missing, and what to do next."""
     job = done.job
     screen = console()
@@ -40,7 +41,7 @@ def show(done: Annotated, data: Dataset, out: Path) -> None:
     rows = [(name, *_row(done, model)) for model, name in enumerate(job.models)]
     screen.print(table(("model", "labels", "with scores", "mean confidence", "cost"), rows))
     screen.print()
-    screen.print(notes(_remarks(done)))
+    screen.print(notes([*_remarks(done), *map(_turned_line, found)]))
     after = f"quorate fit {out}" if data.labels is None else f"quorate report {out}"
     screen.print(f"\nwritten to {out}; go on with: {after}", markup=False, soft_wrap=True)
 
@@ -54,6 +55,12 @@ def _row(done: Annotated, model: int) -> tuple[str, ...]:
         figure(sum(sure) / len(sure) if sure else None),
         f"${sum(float(each.cost_usd.sum()) for each in cells):.4f}",
     )
+
+
+def _turned_line(each: Turned) -> str:
+    low, high = f"{each.rate.low:.0%}", f"{each.rate.high:.0%}"
+    shown = f"{each.turned} of {each.answered} instructions hidden in items ({low} to {high})"
+    return f"{each.model} obeyed {shown}."
 
 
 def _remarks(done: Annotated) -> list[str]:

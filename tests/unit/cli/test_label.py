@@ -185,3 +185,26 @@ def test_the_example_can_be_labeled_as_it_says(run, place: Path) -> None:
         majority = coded.counts(task).argmax(axis=1)
         for model, name in enumerate(coded.models):
             assert (coded.outputs[task].answer[:, model] == majority).mean() > wins[name]
+
+
+def test_a_model_that_obeys_its_items_is_told_and_gated(run, place: Path) -> None:
+    """Ends with 5 above the share that is allowed; the rate stands in the summary and in label.json."""
+    rows = [Row(f"text {n}", None, None, {"tone": [0.9, 0.1], "safe": [0.2, 0.8]}, None) for n in range(6)]
+
+    class Obeying(FakeServer):
+        """Answers the other way round wherever an item speaks of answers."""
+
+        def handle(self, method: str, path: str, headers: bytes, body: bytes, connection: object) -> None:
+            if b" answer " in body.partition(b'"role":"user"')[2] or b"right JSON" in body:
+                body = body.replace(b'["A","B"]', b'["B","A"]')
+            super().handle(method, path, headers, body, connection)  # type: ignore[arg-type]
+
+    with Obeying(table=rows) as server:
+        arguments = ("label", "items.csv", "--models", "fake-small", "--base-url", server.url, "--canaries", 6)
+        done = run(*arguments)
+        allowed = run(*arguments, "--most-turned", 1, "--json")
+    assert done.exit_code == 5, done.output
+    assert "6 of 6 instructions hidden in items" in " ".join(done.stdout.split())
+    assert allowed.exit_code == 0
+    assert json.loads(allowed.stdout)["canaries"][0]["turned"] == 6
+    assert json.loads((place / "labeled" / "label.json").read_text())["canaries"][0]["rate"]["estimate"] == 1.0
