@@ -10,6 +10,7 @@ import typer
 from quorate.cli.agents import agents
 from quorate.cli.agreement import agreement
 from quorate.cli.calibrate import calibrate
+from quorate.cli.cascade import cascade
 from quorate.cli.compare import compare
 from quorate.cli.demo import demo
 from quorate.cli.exchange import export_folder, import_file
@@ -75,3 +76,4 @@ VERBS: dict[str, tuple[str, Callable[..., None]]] = {
 }
 for name, (panel, function) in VERBS.items():
     app.command(name, rich_help_panel=panel)(verb(function))
+app.add_typer(cascade, name="cascade", rich_help_panel=JUDGE)
