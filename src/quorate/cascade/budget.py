@@ -19,6 +19,7 @@ from quorate.errors import SettingError
 Array = np.ndarray
 MOST_SEARCHES = 40
 SAME = 1e-9
+WORTHLESS = 2e-4  # of right answers: the search for more ends
 
 
 class Found(NamedTuple):
@@ -47,6 +48,8 @@ def within(grow: Callable[[float], Node], prices: Float64[Array, "agents"], budg
         return above
     below = at(_dear(prices))
     for _ in range(MOST_SEARCHES):
+        if above.worth.right - below.worth.right < WORTHLESS:
+            break
         weight = (above.worth.right - below.worth.right) / (above.worth.cost - below.worth.cost)
         if not below.weight > weight > above.weight:
             break

@@ -19,7 +19,8 @@ from quorate.cascade.readings import LEAST
 
 Array = np.ndarray
 WEIGHT_SD, BIAS_SD = 1.0, 0.3  # of the prior: of a weight, of a bias in nats
-MOST_STEPS, TOLERANCE = 30, 1e-7  # nats
+MOST_STEPS, SHORTEST = 30, 1e-6
+TOLERANCE = 1e-5  # nats, all items together
 
 
 class Combination(NamedTuple):
@@ -56,58 +57,54 @@ def combination(probs: Float64[Array, "items agents classes"], truth: Int64[Arra
     )
     mean = np.concatenate([np.full(n_agents, 1.0 / n_agents), np.zeros(n_classes)])
     precision = np.concatenate([np.full(n_agents, WEIGHT_SD**-2), np.full(n_classes, BIAS_SD**-2)])
-    at = _climbed(features, truth, mean, precision)
+    at = _climbed(_Hill(features, truth, mean, precision))
     return Combination(at[:n_agents], at[n_agents:])
 
 
-def _climbed(
-    features: Float64[Array, "items classes features"],
-    truth: Int64[Array, "items"],
-    mean: Float64[Array, "features"],
-    precision: Float64[Array, "features"],
-) -> Float64[Array, "features"]:
-    at, value = mean, _value(features, truth, mean, mean, precision)
-    flat = features.reshape(-1, features.shape[2])
-    seen = features[np.arange(len(truth)), truth].sum(axis=0)
+class _Place(NamedTuple):
+    """Where the climb stands."""
+
+    at: Float64[Array, "features"]
+    value: float  # penalised log likelihood, nats
+    log_probs: Float64[Array, "items classes"]
+
+
+class _Hill(NamedTuple):
+    """What is climbed."""
+
+    features: Float64[Array, "items classes features"]
+    truth: Int64[Array, "items"]
+    mean: Float64[Array, "features"]
+    precision: Float64[Array, "features"]
+
+    def place(self, at: Float64[Array, "features"]) -> _Place:
+        log_probs = log_softmax(self.features @ at)
+        likelihood = float(log_probs[np.arange(len(self.truth)), self.truth].sum())
+        return _Place(at, likelihood - 0.5 * float(self.precision @ (at - self.mean) ** 2), log_probs)
+
+
+def _climbed(hill: _Hill) -> Float64[Array, "features"]:
+    flat = hill.features.reshape(-1, hill.features.shape[2])
+    seen = hill.features[np.arange(len(hill.truth)), hill.truth].sum(axis=0)
+    place = hill.place(hill.mean)
     for _ in range(MOST_STEPS):
-        q = np.exp(log_softmax(features @ at))
-        expected = np.einsum("ic,icf->if", q, features)
-        gradient = seen - expected.sum(axis=0) - precision * (at - mean)
-        curvature = (flat * q.reshape(-1, 1)).T @ flat - expected.T @ expected + np.diag(precision)
-        step = np.linalg.solve(curvature, gradient)
-        after, gain = _stepped(features, truth, at, value, step, mean, precision)
-        at, value = after, value + gain
+        q = np.exp(place.log_probs)
+        expected = np.matmul(q[:, None, :], hill.features)[:, 0]
+        gradient = seen - expected.sum(axis=0) - hill.precision * (place.at - hill.mean)
+        curvature = (flat * q.reshape(-1, 1)).T @ flat - expected.T @ expected + np.diag(hill.precision)
+        after = _stepped(hill, place, np.linalg.solve(curvature, gradient))
+        gain, place = after.value - place.value, after
         if gain < TOLERANCE:
             break
-    return at
+    return place.at
 
 
-def _stepped(
-    features: Float64[Array, "items classes features"],
-    truth: Int64[Array, "items"],
-    at: Float64[Array, "features"],
-    value: float,
-    step: Float64[Array, "features"],
-    mean: Float64[Array, "features"],
-    precision: Float64[Array, "features"],
-) -> tuple[Float64[Array, "features"], float]:
-    """The first of ever shorter steps that does not fall, and what it gains in nats."""
+def _stepped(hill: _Hill, place: _Place, step: Float64[Array, "features"]) -> _Place:
+    """The first of ever shorter steps that does not fall; where there is none, the same place."""
     share = 1.0
-    while share > 1e-6:
-        after = at + share * step
-        gain = _value(features, truth, after, mean, precision) - value
-        if gain >= 0:
-            return after, gain
+    while share > SHORTEST:
+        after = hill.place(place.at + share * step)
+        if after.value >= place.value:
+            return after
         share /= 2
-    return at, 0.0
-
-
-def _value(
-    features: Float64[Array, "items classes features"],
-    truth: Int64[Array, "items"],
-    at: Float64[Array, "features"],
-    mean: Float64[Array, "features"],
-    precision: Float64[Array, "features"],
-) -> float:
-    likelihood = log_softmax(features @ at)[np.arange(len(truth)), truth].sum()
-    return float(likelihood - 0.5 * (precision * (at - mean) ** 2).sum())
+    return place

@@ -18,7 +18,7 @@ from quorate.cascade.answers import Answers
 from quorate.cascade.budget import Found, within
 from quorate.cascade.ground import ROUTES, Ground, Read, Route, Signal, folds_of, ground_of, read_all, states_of
 from quorate.cascade.policy import Cascade
-from quorate.cascade.tree import Node, cells_for, grown, worth
+from quorate.cascade.tree import Node, cells_for, grown, walked, worth
 from quorate.cascade.votes import DEFAULT, StrategyName, check
 from quorate.errors import NotFittedError, SettingError
 
@@ -48,7 +48,7 @@ class Options:
     most_bins: int = 4
     most_calls: int | None = None
     fewest: int = 15
-    smoothing: float = 20.0
+    smoothing: float = 100.0
     estimator: str = "hybrid"  # of the strategy consensus
     folds: int = 5
     trials: int = 200  # of Optuna
@@ -166,25 +166,24 @@ def grower(known: Answers, of: Read, options: Options) -> Callable[[float], Node
         from quorate.cascade.tuned import tuned
 
         return lambda weight: tuned(known, of, options, weight)
-    walked = ground(known, of, options)
-    return lambda weight: grown(walked, of.strategies, weight)
+    walk = ground(known, of, options)
+    return lambda weight: grown(walk, of.strategies, weight)
 
 
 def _cheapest_as_good(known: Answers, of: Read, options: Options, rng: np.random.Generator) -> float:
-    """The largest cost weight whose cascade is, on folds it was not grown on, within one error of the best."""
+    """The largest cost weight whose tree is, on folds it was not grown on, within one error of the best.
+
+    The cross-fitted scores are those of all folds; whoever judges the whole procedure repeats it on other items.
+    """
     scale = 1.0 / max(float(known.prices.sum()), np.finfo(float).tiny)
-    right = np.zeros((len(WEIGHTS), len(known.items)))
-    for fold in folds_of(len(known.items), options.folds, rng):
-        rest = known.select(np.setdiff1d(np.arange(len(known.items)), fold))
-        inner = prepared(rest, options, rng)
-        grow = grower(rest, inner, replace(options, edges="exact"))
-        here = known.select(fold)
+    walk, n_items = ground(known, of, replace(options, edges="exact")), len(known.items)
+    right = np.zeros((len(WEIGHTS), n_items))
+    for fold in folds_of(n_items, options.folds, rng):
+        rest = np.setdiff1d(np.arange(n_items), fold)
         for at, weight in enumerate(WEIGHTS):
-            tree = grow(weight * scale)
-            trial = Cascade(known.task, known.agents, inner.readings, inner.pool, options.signal, tree, weight)
-            right[at, fold] = trial.label(here).label == here.truth
-    best = int(right.mean(axis=1).argmax())
-    return WEIGHTS[_last_as_good(right, best)] * scale
+            tree = grown(walk, of.strategies, weight * scale, rest)
+            right[at, fold] = walked(tree, fold, walk, of.strategies)[0]
+    return WEIGHTS[_last_as_good(right, int(right.mean(axis=1).argmax()))] * scale
 
 
 def _last_as_good(right: Float64[Array, "weights items"], best: int) -> int:

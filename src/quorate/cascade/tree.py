@@ -24,7 +24,8 @@ from quorate.cascade.kernels import cells_of, explore, stopped
 from quorate.cascade.votes import Strategy
 
 Array = np.ndarray
-MOST_NODES = 4_000  # that the exact search may look at, one by one
+Strategies = tuple[tuple[Strategy, ...], ...]  # of every state of the ground
+MOST_NODES = 2_000  # that the exact search may look at, one by one
 FINEST = 24  # cells at the root
 
 
@@ -72,9 +73,12 @@ class Worth(NamedTuple):
 
 
 # ---- growing --------------------------------------------------------------------------------------------------------
-def grown(ground: Ground, strategies: tuple[tuple[Strategy, ...], ...], weight: float) -> Node:
-    """The tree of greatest worth at this cost weight: right answers per unit of currency."""
-    items = np.arange(ground.signal.shape[1])
+def grown(
+    ground: Ground, strategies: Strategies, weight: float, items: Int64[Array, "items"] | None = None
+) -> Node:
+    """The tree of greatest worth for these items (all) at this cost weight: right answers per unit of currency."""
+    if items is None:
+        items = np.arange(ground.signal.shape[1])
     return _grown(items, 0, 0, ground._replace(weight=float(weight)), strategies)
 
 
@@ -83,19 +87,12 @@ def _grown(
     called: int,
     depth: int,
     ground: Ground,
-    strategies: tuple[tuple[Strategy, ...], ...],
+    strategies: Strategies,
 ) -> Node:
     n, right, answer = len(items), -np.inf, None
     if called:
-        state = ground.state_of[called]
-        used = slice(0, ground.n_strategies[state])
-        right, which = stopped(
-            ground.hits[state, used][:, items].sum(axis=1),
-            ground.expected[state, used][:, items].sum(axis=1),
-            n,
-            ground.smoothing,
-        )
-        answer = strategies[state][which]
+        right, which = stop(items, called, ground)
+        answer = strategies[ground.state_of[called]][which]
     found = np.zeros(ground.most_bins + 2, np.int64)
     explore(items, called, depth, right, found, ground)
     share = None if answer is None else float(right / n)
@@ -103,7 +100,7 @@ def _grown(
         return Node(n, share, answer)
     agent = int(found[0])
     after = called | 1 << agent
-    values = ground.signal[ground.state_of[after] if ground.pooled else agent][items]
+    values = signal(ground, after, agent)[items]
     order, ends = cells_of(values, ground.cells[depth], ground.fewest)
     last = ends[found[2 : 2 + found[1]]]
     parts = np.split(order, last[:-1])
@@ -112,10 +109,46 @@ def _grown(
     return Node(n, share, answer, agent, edges, then)
 
 
+def stop(items: Int64[Array, "items"], called: int, ground: Ground) -> tuple[float, int]:
+    """Right answers of the best strategy for these items, smoothed, and which it is."""
+    state = ground.state_of[called]
+    used = slice(0, ground.n_strategies[state])
+    hits, expected = (table[state, used][:, items].sum(axis=1) for table in (ground.hits, ground.expected))
+    return stopped(hits, expected, len(items), ground.smoothing)
+
+
+def signal(ground: Ground, called: int, agent: int) -> Float64[Array, "items"]:
+    """The score that is binned after this call."""
+    return ground.signal[ground.state_of[called] if ground.pooled else agent]
+
+
 def between(low: float, high: float) -> float:
     """An edge above `low` that is not above `high`."""
     middle = low + (high - low) / 2
     return float(middle if middle > low else high)
+
+
+# ---- walking --------------------------------------------------------------------------------------------------------
+def walked(
+    tree: Node, items: Int64[Array, "items"], ground: Ground, strategies: Strategies
+) -> tuple[Float64[Array, "items"], Float64[Array, "items"]]:
+    """Whether each of these items of the ground ends in a right answer, and what it cost on the way."""
+    right, cost = np.zeros(len(items)), np.zeros(len(items))
+
+    def down(here: Int64[Array, "here"], called: int, node: Node) -> None:
+        if node.call is None:
+            state = ground.state_of[called]
+            answer = strategies[state].index(node.answer or Strategy("single"))
+            right[here] = ground.hits[state, answer, items[here]]
+            return
+        cost[here] += ground.prices[node.call]
+        after = called | 1 << node.call
+        place = np.searchsorted(node.edges, signal(ground, after, node.call)[items[here]], side="right")
+        for at, then in enumerate(node.then):
+            down(here[place == at], after, then)
+
+    down(np.arange(len(items)), 0, tree)
+    return right, cost
 
 
 def worth(node: Node, prices: Float64[Array, "agents"]) -> Worth:
@@ -155,4 +188,4 @@ def nodes_of(cells: Int64[Array, "calls"], n_agents: int, route: int) -> int:
 
 
 def _halved(finest: int, most_calls: int) -> Int64[Array, "calls"]:
-    return np.array([max(2, finest >> depth) for depth in range(most_calls)])
+    return np.array([max(2, finest >> depth) for depth in range(most_calls)], np.int64)
