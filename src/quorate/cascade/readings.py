@@ -82,7 +82,7 @@ def truth_given(
     """P(truth | answer), each row summing to 1.
 
     >>> truth_given(np.array([0] * 8 + [1] * 8), np.array([0] * 8 + [1] * 4 + [0] * 4), 2).round(2).tolist()
-    [[0.92, 0.08], [0.42, 0.58]]
+    [[0.91, 0.09], [0.43, 0.57]]
     """
     counts = np.zeros((n_classes, n_classes))
     np.add.at(counts, (said, truth), 1.0)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray
 SPLITS = 5
+ROUNDING = 1e-9  # a third of 9 items is 3
 Shares = Callable[[str], tuple[float, ...]]  # of a way (whom it called, through which bins): rising, from 0 to 1
 
 
@@ -143,7 +144,7 @@ def edges_at(values: Float64[Array, "items"], shares: tuple[float, ...], fewest:
     ordered = np.sort(values)
     found, last = list[float](), 0
     for share in shares:
-        end = round(share * len(ordered))
+        end = int(np.ceil(share * len(ordered) - ROUNDING))
         while 0 < end < len(ordered) and ordered[end] == ordered[end - 1]:
             end += 1
         if end - last >= fewest and len(ordered) - end >= fewest:
