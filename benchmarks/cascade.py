@@ -46,7 +46,12 @@ RELEVANCE = {  # currency per 1,000 labels
 }  # fmt: skip
 PERSON_PRICE, PERSON_RIGHT = 100.0, {"yes": 0.90, "no": 0.95}
 SOURCE = Options(
-    signal="own", route="ladder", edges="quantile", smoothing=0.0, fewest=1, strategies=("single", "majority", "weighted")
+    signal="own",
+    route="ladder",
+    edges="quantile",
+    smoothing=0.0,
+    fewest=1,
+    strategies=("single", "majority", "weighted"),
 )
 CHOICES = {
     "as chosen": Options(),

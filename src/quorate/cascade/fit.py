@@ -26,6 +26,7 @@ Array = np.ndarray
 Progress = Callable[[float, str], None]
 Edges = Literal["exact", "quantile", "optuna"]
 FEWEST_ITEMS = 40  # to fit anything on
+MOST_TRIES, RAISED, LEAST_WEIGHT = 6, 1.3, 0.01
 WEIGHTS = (0.0, 0.003, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.2)  # tried; times one over the price of all agents
 
 
@@ -41,7 +42,7 @@ class Options:
     cost_weight: float | None = None
     budget: float | None = None
     strategies: tuple[StrategyName, ...] = DEFAULT
-    calibration: str = "vector"
+    calibration: str = "temperature"
     signal: Signal = "pooled"
     route: Route = "skip"
     edges: Edges = "exact"
@@ -152,12 +153,30 @@ def ground(known: Answers, of: Read, options: Options) -> Ground:
 
 def _found(known: Answers, of: Read, options: Options, rng: np.random.Generator) -> Found:
     if options.budget is not None:
-        return within(grower(known, of, options), known.prices, options.budget)
+        found = within(grower(known, of, _searched(options)), known.prices, options.budget)
+        return _tuned_within(known, of, options, found) if options.edges == "optuna" else found
     weight = options.cost_weight
     if weight is None:
         weight = _cheapest_as_good(known, of, options, rng)
     tree = grower(known, of, options)(weight)
     return Found(tree, weight, worth(tree, known.prices))
+
+
+def _searched(options: Options) -> Options:
+    """The same with edges that a search finds in one step: each of Optuna's trees takes hundreds."""
+    return replace(options, edges="exact") if options.edges == "optuna" else options
+
+
+def _tuned_within(known: Answers, of: Read, options: Options, found: Found) -> Found:
+    """Edges by Optuna at the cost weight that the exact search found, or a larger one until the budget is kept."""
+    grow, weight = grower(known, of, options), found.weight
+    for _ in range(MOST_TRIES):
+        tree = grow(weight)
+        reached = worth(tree, known.prices)
+        if reached.cost <= (options.budget or 0.0) * (1 + 1e-9):
+            return Found(tree, weight, reached)
+        weight = RAISED * max(weight, LEAST_WEIGHT / max(float(known.prices.sum()), 1e-9))
+    return found
 
 
 def grower(known: Answers, of: Read, options: Options) -> Callable[[float], Node]:
@@ -176,7 +195,7 @@ def _cheapest_as_good(known: Answers, of: Read, options: Options, rng: np.random
     The cross-fitted scores are those of all folds; whoever judges the whole procedure repeats it on other items.
     """
     scale = 1.0 / max(float(known.prices.sum()), np.finfo(float).tiny)
-    walk, n_items = ground(known, of, replace(options, edges="exact")), len(known.items)
+    walk, n_items = ground(known, of, _searched(options)), len(known.items)
     right = np.zeros((len(WEIGHTS), n_items))
     for fold in folds_of(n_items, options.folds, rng):
         rest = np.setdiff1d(np.arange(n_items), fold)

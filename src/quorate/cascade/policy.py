@@ -60,7 +60,7 @@ class Cascade:
         coded = data if isinstance(data, Coded) else data.encode()
         found = coded.schema.task(self.task.name)
         if set(found.classes) - set(self.task.classes):
-            strange = sorted(set(found.classes) - set(self.task.classes))[0]
+            strange = min(set(found.classes) - set(self.task.classes))
             raise SchemaError(
                 f"class {strange!r} of task {found.name!r} is unknown to the cascade",
                 mend="fit it on data with this class",

@@ -56,8 +56,7 @@ def readings(answers: Answers, method: str) -> tuple[Reading, ...]:
     known = answers.truth >= 0
     truth = answers.truth[known]
     return tuple(
-        _reading(answers.scores[known, at], answers.kind[known, at], truth, method)
-        for at in range(len(answers.agents))
+        _reading(answers.scores[known, at], answers.kind[known, at], truth, method) for at in range(len(answers.agents))
     )
 
 

@@ -1,7 +1,8 @@
 """What a cascade is worth beside its agents and their votes, on items it was not fitted on: table 3 of [hovsepian2024].
 
 Accuracy and cost as they are, F1, precision, recall and cost also relative to the cheapest agent alone, each with a
-bootstrap interval over items. F1, precision and recall are averaged over the classes that occur, or those of one positive class.
+bootstrap interval over items. F1, precision and recall are averaged over the classes that occur, or are those of one
+positive class.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def cross_judged(
     resamples: int = 1000,
     progress: Progress | None = None,
 ) -> Judged:
-    """The table over folds: all that judges a fold, readings, combinations, tree and cost weight, saw the others only."""
+    """The table over folds: whatever judges a fold (readings, combinations, tree, cost weight) saw the others only."""
     known = answers.select(np.flatnonzero(answers.complete))
     rng = np.random.default_rng([options.seed, 1])
     parts: list[dict[str, Answered]] = []

@@ -1,4 +1,4 @@
-"""The decision tree of a cascade, grown by exact backward induction: Algorithm 1 of [hovsepian2024], with its bin edges.
+"""The tree of a cascade, grown with its bin edges by exact backward induction: Algorithm 1 of [hovsepian2024].
 
 A node is a set of items that took the same way: the same calls, the same nested bins. Its worth is the larger of
 
@@ -73,13 +73,10 @@ class Worth(NamedTuple):
 
 
 # ---- growing --------------------------------------------------------------------------------------------------------
-def grown(
-    ground: Ground, strategies: Strategies, weight: float, items: Int64[Array, "items"] | None = None
-) -> Node:
+def grown(ground: Ground, strategies: Strategies, weight: float, items: Int64[Array, "items"] | None = None) -> Node:
     """The tree of greatest worth for these items (all) at this cost weight: right answers per unit of currency."""
-    if items is None:
-        items = np.arange(ground.signal.shape[1])
-    return _grown(items, 0, 0, ground._replace(weight=float(weight)), strategies)
+    places = np.arange(ground.signal.shape[1]) if items is None else items
+    return _grown(places, 0, 0, ground._replace(weight=float(weight)), strategies)
 
 
 def _grown(
@@ -104,7 +101,7 @@ def _grown(
     order, ends = cells_of(values, ground.cells[depth], ground.fewest)
     last = ends[found[2 : 2 + found[1]]]
     parts = np.split(order, last[:-1])
-    edges = tuple(between(values[order[end - 1]], values[order[end]]) for end in last[:-1])
+    edges = tuple(between(float(values[order[end - 1]]), float(values[order[end]])) for end in last[:-1])
     then = tuple(_grown(items[part], after, depth + 1, ground, strategies) for part in parts)
     return Node(n, share, answer, agent, edges, then)
 

@@ -1,8 +1,8 @@
 """Bin edges by Optuna: for spaces too large to be searched exactly, or to compare with the source [akiba2019].
 
-An edge is a share of the node's items, one parameter per way that leads to the node (so the space is conditional), agent
-and cut. A trial grows the tree with these edges by Algorithm 1 on four fifths of the items and walks the rest down it,
-five times; its value is the mean of right answers less weighed cost there. The first trial is equal shares.
+An edge is a share of the node's items: one parameter per cut, agent and way that leads to the node, so that the space
+is conditional. A trial grows the tree with these edges by Algorithm 1 on four fifths of the items and walks the rest
+down it, five times; its value is the mean of right answers less weighed cost there. The first trial is equal shares.
 """
 
 from __future__ import annotations
@@ -118,8 +118,9 @@ def _induced(
     if depth >= ground.most_calls or (called and len(items) < 2 * ground.fewest):
         return best, node
     for agent in range(len(ground.prices)):
-        if not allowed(called, agent, ground.route):
-            continue
+        price = ground.weight * float(ground.prices[agent]) * len(items)
+        if not allowed(called, agent, ground.route) or len(items) - price <= best:
+            continue  # the second: even if every answer were right
         after, here = called | 1 << agent, f"{way}>{agent}"
         values = signal(ground, after, agent)[items]
         edges = edges_at(values, shares(here), ground.fewest)
@@ -128,7 +129,7 @@ def _induced(
             _induced(items[place == at], after, depth + 1, f"{here}.{at}", ground, strategies, shares)
             for at in range(len(edges) + 1)
         ]
-        worth = sum(part for part, _ in parts) - ground.weight * float(ground.prices[agent]) * len(items)
+        worth = sum(part for part, _ in parts) - price
         if worth > best + 1e-9:
             best = worth
             node = Node(len(items), node.right, node.answer, agent, edges, tuple(then for _, then in parts))

@@ -48,9 +48,7 @@ def strategies_of(called: int, n_agents: int, names: Sequence[StrategyName]) -> 
     agents = [agent for agent in range(n_agents) if called >> agent & 1]
     single = [Strategy("single", agent) for agent in agents]
     alone = len(agents) < 2
-    return tuple(
-        single + [Strategy(name) for name in names if name != "single" and not (alone and name in VOTES)]
-    )
+    return tuple(single + [Strategy(name) for name in names if name != "single" and not (alone and name in VOTES)])
 
 
 VOTES = ("majority", "weighted")

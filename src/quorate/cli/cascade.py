@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,29 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from quorate.cli.arguments import AsJson, Bad, Folder, OnBad
+from quorate.cli.cascade_words import show
 from quorate.cli.policy import pairs
 from quorate.cli.source import opened, size
-from quorate.cli.terminal import console, count, notes, percent, plural, print_json, progress, table, verb
+from quorate.cli.terminal import console, count, percent, plural, print_json, progress, table, verb
 from quorate.errors import DataError, NotFittedError, SettingError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from quorate.cascade.answers import Agent
     from quorate.cascade.fit import Options
     from quorate.cascade.kept import Kept
     from quorate.cascade.policy import Labeled
-    from quorate.cascade.tree import Node
     from quorate.data.encode import Coded
 
 DEFAULT_FILE, DEFAULT_LABELS = Path("cascade.json"), Path("cascade-labels.parquet")
-WIDTH = 79
-STRATEGY_WORDS = {
-    "majority": "the majority of those called",
-    "weighted": "their weighted majority",
-    "learned": "their learned combination",
-    "consensus": "their consensus",
-}
 
 
 class RouteName(StrEnum):
@@ -95,7 +86,7 @@ def fit(
         str, typer.Option(help="How answers may be made: single, majority, weighted, learned, consensus.")
     ] = "single,majority,weighted,learned",
     calibration: Annotated[CalibrationName, typer.Option(help="How scores are calibrated first.")] = (
-        CalibrationName.VECTOR
+        CalibrationName.TEMPERATURE
     ),
     signal: Annotated[
         SignalName, typer.Option(help="The score that is binned: the called model's, or that of all called so far.")
@@ -147,7 +138,7 @@ def fit(
         print_json({"data": size(coded)._asdict(), "out": str(out), **to_json(kept)})
         return
     console().print(f"{size(coded).line()}\n")
-    _show_all(kept)
+    show(kept)
     console().print(f"\nwritten to {out}", markup=False, soft_wrap=True)
 
 
@@ -333,99 +324,9 @@ def explain(
     if as_json:
         print_json(to_json(kept))
         return
-    _show_all(kept)
+    show(kept)
 
 
-def _show_all(kept: Iterable[Kept]) -> None:
-    screen = console()
-    for at, each in enumerate(kept):
-        if at:
-            screen.print()
-        _show_tree(screen, each)
-        screen.print()
-        _show_figures(screen, each.figures)
-
-
-def _show_tree(screen: Console, kept: Kept) -> None:
-    cascade = kept.cascade
-    what = "its score" if cascade.signal == "own" else "the score of all called so far"
-    screen.print(f"Task {cascade.task.name}, {what} in bins", markup=False)
-    for line in tree_lines(cascade.tree, cascade.agents):
-        screen.print(line, markup=False, soft_wrap=True)
-
-
-def tree_lines(tree: Node, agents: Sequence[Agent]) -> list[str]:
-    """The tree, a line per bin, indented by calls."""
-    return _lines(tree, agents, tree.n, "")
-
-
-def _lines(node: Node, agents: Sequence[Agent], n_all: int, indent: str) -> list[str]:
-    if node.call is None:
-        return []
-    lines = [_cut(f"{indent}call {agents[node.call].name}, {agents[node.call].price:g}")]
-    ends = (*node.edges, None)
-    low = 0.0
-    for high, then in zip(ends, node.then, strict=True):
-        bin_of = f"from {low:.3f}" if high is None else f"{low:.3f} to {high:.3f}"
-        if len(node.then) == 1:
-            bin_of = "any score"
-        said = f"{indent}  {bin_of}: {then.n / n_all:.1%} of items, "
-        if then.call is None:
-            lines.append(_cut(f"{said}{_answer(then, agents)}, {then.right or 0.0:.1%} right"))
-        else:
-            lines.append(_cut(f"{said}{then.right or 0.0:.1%} right if it stopped; go on"))
-            lines += _lines(then, agents, n_all, f"{indent}    ")
-        low = high or 0.0
-    return lines
-
-
-def _answer(node: Node, agents: Sequence[Agent]) -> str:
-    assert node.answer is not None
-    if node.answer.agent is not None:
-        return f"answer of {agents[node.answer.agent].name}"
-    return STRATEGY_WORDS[node.answer.name]
-
-
-def _cut(line: str) -> str:
-    return line if len(line) <= WIDTH else f"{line[: WIDTH - 3]}..."
-
-
-def _show_figures(screen: Console, figures: Mapping[str, Any]) -> None:
-    policies, positive = figures["policies"], figures.get("positive")
-    average = "averaged over classes" if positive is None else f"of class {positive}"
-    absolute = [
-        (each["policy"], _share(each["accuracy"]), _share(each["f1"]), _share(each["precision"]),
-         _share(each["recall"]), f"{each['cost']['estimate']:.4g}")
-        for each in policies
-    ]  # fmt: skip
-    screen.print(table(("policy", "right", "F1", "precision", "recall", "cost"), absolute))
-    screen.print(f"\nRelative to {policies[0]['policy']}\n", markup=False)
-    relative = [
-        (each["policy"], *(_ratio(each["relative"][name]) for name in ("f1", "precision", "recall")),
-         _times(each["relative"]["cost"]))
-        for each in policies
-    ]  # fmt: skip
-    screen.print(table(("policy", "F1", "precision", "recall", "cost"), relative))
-    calls = ", ".join(f"{name} {percent(share)}" for name, share in figures["called"].items())
-    screen.print()
-    screen.print(notes([
-        f"Judged on {count(figures['items'])} items, none by what was fitted on it; F1, precision and recall {average}.",
-        f"The cascade calls: {calls}. Costs are per item.",
-        "Whole intervals (95 %, over items) are in --json.",
-    ]))  # fmt: skip
-
-
-def _share(of: Mapping[str, float] | None) -> str:
-    return "-" if of is None else f"{100 * of['estimate']:.1f}±{50 * (of['high'] - of['low']):.1f}"
-
-
-def _ratio(of: Mapping[str, float] | None) -> str:
-    return "-" if of is None else f"{of['estimate']:.3f}±{(of['high'] - of['low']) / 2:.3f}"
-
-
-def _times(of: Mapping[str, float] | None) -> str:
-    return "-" if of is None else f"{of['estimate']:.3g}x"
-
-
-for name, function in (("fit", fit), ("apply", apply), ("explain", explain)):
-    cascade.command(name)(verb(function))
+cascade.command("fit")(verb(fit))
+cascade.command("apply")(verb(apply))
+cascade.command("explain")(verb(explain))

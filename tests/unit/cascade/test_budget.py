@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
-from unit.cascade.tiny import tiny
 
 from quorate.cascade.budget import within
 from quorate.cascade.tree import grown
 from quorate.errors import SettingError
+from unit.cascade.tiny import tiny
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -19,7 +21,7 @@ def test_a_budget_is_kept_and_a_larger_one_is_never_worse(seed: int) -> None:
     found = [within(lambda weight: grown(of, strategies, weight), of.prices, float(each)) for each in budgets]
     assert all(each.worth.cost <= budget + 1e-9 for each, budget in zip(found, budgets, strict=True))
     right = [each.worth.right for each in found]
-    assert all(after >= before - 1e-9 for before, after in zip(right, right[1:], strict=False))
+    assert all(after >= before - 1e-9 for before, after in pairwise(right))
 
 
 def test_a_budget_for_everything_is_no_constraint() -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import numpy as np
-from unit.cascade.simulated import said
 
 from quorate.cascade.answers import NOTHING
 from quorate.cascade.readings import Reading, read, readings, truth_given
+from unit.cascade.simulated import said
 
 
 def test_what_is_read_sums_to_one_and_nothing_stays_nothing() -> None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from unit.cascade.simulated import said
-from unit.cascade.tiny import brute_force, tiny
 
 from quorate.cascade.fit import Options, ground, prepared
 from quorate.cascade.tree import Node, cells_for, grown, nodes_of, walked, worth
 from quorate.cascade.tuned import induced
+from unit.cascade.simulated import said
+from unit.cascade.tiny import brute_force, tiny
 
 
 @settings(max_examples=60, derandomize=True)
@@ -65,8 +66,8 @@ def test_cost_and_right_answers_fall_as_the_cost_weight_rises(seed: int) -> None
     of, strategies = tiny(80, 3, seed=seed, cells=(6, 4, 2), smoothing=5.0)
     found = [worth(grown(of, strategies, weight), of.prices) for weight in np.linspace(0, 2, 15)]
     costs, right = [each.cost for each in found], [each.right for each in found]
-    assert all(after <= before + 1e-9 for before, after in zip(costs, costs[1:], strict=False))
-    assert all(after <= before + 1e-9 for before, after in zip(right, right[1:], strict=False))
+    assert all(after <= before + 1e-9 for before, after in pairwise(costs))
+    assert all(after <= before + 1e-9 for before, after in pairwise(right))
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 20.0])

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from unit.cascade.simulated import said
 
 from quorate.cascade.combine import combination, logs
 from quorate.cascade.readings import read, readings
 from quorate.cascade.votes import DEFAULT, check, strategies_of, vote, weights_of
 from quorate.errors import SettingError
+from unit.cascade.simulated import said
 
 
 def test_the_weighted_majority_is_formula_1_of_the_source() -> None:

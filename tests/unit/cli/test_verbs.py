@@ -21,7 +21,9 @@ VERBS = {
     "policy": ("policy", "{folder}", "--floor", "0.6", *QUICK),
     "calibrate": ("calibrate", "{folder}", "--resamples", "20"),
     "report": ("report", "{folder}", *QUICK),
+    "cascade fit": ("cascade", "fit", "{folder}", "--price", "left=1", "--price", "right=2", "--resamples", "20"),
 }
+OTHERS = ("demo", "import", "export", "label", "fake-llm", "cascade apply", "cascade explain")
 NO_COUNTS = ("simulate", "report")  # what it read is on the page that it writes
 
 
@@ -49,10 +51,10 @@ def test_for_people_a_verb_is_legible_at_80_columns(verb: str, run, folder: Path
         assert "1,200 labels by 5 people" in done.stdout or "600 labels by 5 people" in done.stdout
 
 
-@pytest.mark.parametrize("verb", [*VERBS, "demo", "import", "export", "label", "fake-llm"])
+@pytest.mark.parametrize("verb", [*VERBS, *OTHERS])
 def test_every_verb_explains_itself(verb: str, run) -> None:
     """--help says what the verb does and names --json."""
-    done = run(verb, "--help")
+    done = run(*verb.split(), "--help")
     assert done.exit_code == 0
     assert "--json" in done.stdout
 
