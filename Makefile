@@ -39,6 +39,7 @@ bench: .venv/dev ## speed, memory and accuracy, with figures; each script stands
 	@$(BIN)/python benchmarks/replay.py
 	@$(BIN)/python benchmarks/calibration.py
 	@$(BIN)/python benchmarks/llm.py
+	@$(BIN)/python benchmarks/cascade.py
 	@$(BIN)/python benchmarks/recorded.py
 
 # ---- the library at work --------------------------------------------------------------------------------------------

@@ -46,6 +46,7 @@ RELEVANCE = {  # currency per 1,000 labels
 }  # fmt: skip
 PERSON_PRICE, PERSON_RIGHT = 100.0, {"yes": 0.90, "no": 0.95}
 SOURCE = Options(
+    calibration="vector",
     signal="own",
     route="ladder",
     edges="quantile",
@@ -62,7 +63,7 @@ CHOICES = {
     "6 bins": Options(most_bins=6),
     "own score binned": Options(signal="own"),
     "ladder": Options(route="ladder"),
-    "temperature": Options(calibration="temperature"),
+    "vector": Options(calibration="vector"),
     "without learned": Options(strategies=("single", "majority", "weighted")),
     "quantile bins, calibrated": SOURCE,
     "quantile bins, uncalibrated": replace(SOURCE, calibration="identity"),
@@ -75,6 +76,7 @@ class Result(NamedTuple):
     n_agents: int
     bar: float
     learned: float
+    best_agent: float  # a person counts as one
     right: float
     cost: float
     fit_s: float
@@ -160,27 +162,32 @@ def judged(teach: Answers, judge: Answers, options: Options, budget: float) -> R
     models = [f"{agent.name} alone" for agent in judge.agents if agent.kind == "model"]
     bar = max(right[name] for name in (*models, WEIGHTED, WEIGHTED_RAW))
     cost = float(answered[CASCADE].cost.mean()) / everyone
-    return Result(len(judge.agents), bar, right[LEARNED], right[CASCADE], cost, fit_s)
+    best = max(right[f"{agent.name} alone"] for agent in judge.agents)
+    return Result(len(judge.agents), bar, right[LEARNED], best, right[CASCADE], cost, fit_s)
 
 
 # ---- reports --------------------------------------------------------------------------------------------------------
 def report(case: Case, options: argparse.Namespace) -> list[bool]:
     """One line per set, then the median set against the bars: whether each is missed."""
     print(f"\n{case.name}, budget {options.budget:.0%} of calling all, edges {options.edges}")
-    print(f"{'seed':>4}{'agents':>8}{'bar':>8}{'learned':>9}{'cascade':>9}{'over bar':>10}{'cost':>7}{'fit, s':>8}")
+    print(
+        f"{'seed':>4}{'agents':>8}{'bar':>8}{'learned':>9}{'best':>8}{'cascade':>9}{'over bar':>10}{'cost':>7}{'fit, s':>8}"
+    )
     found = []
     for seed in range(options.first, options.first + options.seeds):
         each = judged(*halves(case, seed), Options(edges=options.edges), options.budget)
         found.append(each)
         print(
-            f"{seed:4}{each.n_agents:8}{each.bar:8.4f}{each.learned:9.4f}{each.right:9.4f}"
+            f"{seed:4}{each.n_agents:8}{each.bar:8.4f}{each.learned:9.4f}{each.best_agent:8.4f}{each.right:9.4f}"
             f"{each.right - each.bar:+10.4f}{each.cost:7.3f}{each.fit_s:8.1f}",
             flush=True,
         )
     over = float(np.median([each.right - each.bar for each in found]))
     cost = float(np.median([each.cost for each in found]))
     worst = min(each.right - each.bar for each in found)
+    beside = float(np.median([each.right - each.best_agent for each in found]))
     print(f"worst set {worst:+.4f}; largest cost {max(each.cost for each in found):.3f}")
+    print(f"median over the best agent alone, a person counted, {beside:+.4f} (no bar)")
     return [
         verdict("right answers over the bar in the median set", over, -MOST_UNDER, least=True),
         verdict("cost over that of calling all in the median set", cost, MOST_COST, least=False),
