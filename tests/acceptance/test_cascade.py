@@ -111,30 +111,3 @@ def test_a_person_can_be_the_last_to_be_asked(folder: Path, tmp_path: Path) -> N
     kept = json.loads((tmp_path / "cascade.json").read_text())["cascades"][0]
     assert kept["agents"][-1] == {"name": "person", "kind": "person", "price": 30.0}
     assert 0.9 < np.mean(np.diag(kept["readings"][-1]["rows"])) < 1.0
-
-
-def test_bad_calls_are_one_line(folder: Path, tmp_path: Path) -> None:
-    """What is wrong and what would do: exit code 2, no traceback."""
-    (tmp_path / "no.json").write_text("{}")
-    (tmp_path / "prices.json").write_text("[1]")
-    for arguments, says in (
-        (("fit", folder), "needs prices: give --price MODEL=NUMBER"),
-        (("fit", folder, "--price", "small"), "--price takes a name"),
-        (("fit", folder, "--price", "small=1"), "2 to 12 agents"),
-        (("fit", folder, "--price", "tiny=1", "--price", "small=1"), "price for 'tiny'"),
-        (("fit", folder, "--prices", "prices.json"), "prices.json: not prices of models"),
-        (("fit", folder, *PRICES, "--budget", "much"), "--budget takes a number"),
-        (("fit", folder, *PRICES, "--budget", "0.5"), "less than the cheapest call"),
-        (("fit", folder, *PRICES, "--budget", "5", "--cost-weight", "1"), "not both"),
-        (("fit", folder, *PRICES, "--strategies", "single,oracle"), "no strategy 'oracle'"),
-        (("fit", folder, *PRICES, "--positive", "d"), "no class 'd'"),
-        (("fit", folder, *PRICES, "--task", "nosuch"), "no task 'nosuch'"),
-        (("apply", folder, "--cascade", "no.json"), "no.json: this cascade is incomplete"),
-        (("apply", folder), "cascade.json"),
-        (("explain", "nowhere.json"), "nowhere.json"),
-    ):
-        done = quorate("cascade", *arguments, cwd=tmp_path)
-        assert done.returncode == 2, arguments
-        assert says in " ".join(done.stderr.split()), arguments
-        assert "Traceback" not in done.stderr
-        assert done.stdout == ""

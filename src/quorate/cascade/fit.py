@@ -95,6 +95,16 @@ def fit(answers: Answers, options: Options | None = None, *, progress: Progress 
     """The cascade of these agents, from the items about which all of them spoke and whose truth is known.
 
     Raises NotFittedError for fewer than FEWEST_ITEMS such items.
+
+    >>> from quorate.cascade.answers import Agent
+    >>> from quorate.schema import Task
+    >>> truth = np.arange(60) % 2
+    >>> scores = np.where(truth[:, None, None] == np.arange(2), 0.9, 0.1).repeat(2, axis=1)  # two models, both right
+    >>> agents = (Agent("small", "model", 1.0), Agent("large", "model", 9.0))
+    >>> items, kind = tuple(map(str, range(60))), np.ones((60, 2), np.int8)
+    >>> answers = Answers(Task("ok", ("no", "yes")), items, agents, scores, kind, truth)
+    >>> fit(answers, Options(cost_weight=0.01)).found.worth.cost  # the small one is enough
+    1.0
     """
     options = options or Options()
     known = answers.select(np.flatnonzero(answers.complete))

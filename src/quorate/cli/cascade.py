@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from quorate.cascade.fit import Options
     from quorate.cascade.kept import Kept
     from quorate.cascade.policy import Labeled
+    from quorate.data.dataset import Dataset
     from quorate.data.encode import Coded
 
 DEFAULT_FILE, DEFAULT_LABELS = Path("cascade.json"), Path("cascade-labels.parquet")
@@ -68,7 +69,10 @@ cascade = typer.Typer(no_args_is_help=True, help="Ask cheap models first, and de
 def fit(
     folder: Folder,
     price: Annotated[
-        list[str] | None, typer.Option(metavar="MODEL=NUMBER", help="Price of one call of a model; may be given often.")
+        list[str] | None,
+        typer.Option(
+            metavar="MODEL=NUMBER", help="Price of one call of a model; may be given often. Default: its mean cost_usd."
+        ),
     ] = None,
     prices: Annotated[Path | None, typer.Option(help="The same as a JSON file, {model: price}.")] = None,
     person_price: Annotated[
@@ -119,26 +123,36 @@ def fit(
     from quorate.cascade.kept import Kept, to_file, to_json
     from quorate.cascade.table import cross_judged
 
-    priced = _prices(price, prices)
+    given = _prices(price, prices)
     options = _options(strategies, calibration.value, signal.value, route.value, edges.value, bins, most_calls,
                        estimator, cost_weight, seed)  # fmt: skip
     data = opened(folder, on_bad)
     coded = data.encode()
     kept: list[Kept] = []
-    for name, agents in _agents(coded, priced, person_price, task).items():
+    failed: dict[str, NotFittedError] = {}
+    for name, agents in _agents(coded, _recorded(data) | given, person_price, task).items():
         answers, of = answers_of(coded, name, agents), _budgeted(options, budget, agents)
         place = None if positive is None else _class(coded, name, positive)
-        with progress(f"cascade, task {name}") as step:
-            done = fitted(answers, of, progress=step)
-            table_of = cross_judged(answers, of, positive=place, resamples=resamples, progress=step)
+        try:
+            with progress(f"cascade, task {name}") as step:
+                done = fitted(answers, of, progress=step)
+                judged = cross_judged(answers, of, positive=place, resamples=resamples, progress=step)
+        except NotFittedError as error:
+            failed[name] = error
+            continue
         worth = {"right": done.found.worth.right, "cost": done.found.worth.cost}
-        kept.append(Kept(done.cascade, {**table_of.figures(), "positive": positive, "promised": worth}))
+        kept.append(Kept(done.cascade, {**judged.figures(), "positive": positive, "promised": worth}))
+    if not kept:
+        raise next(iter(failed.values()))
     to_file(kept, out)
     if as_json:
-        print_json({"data": size(coded)._asdict(), "out": str(out), **to_json(kept)})
+        left = [{"task": name, "why": str(error)} for name, error in failed.items()]
+        print_json({"data": size(coded)._asdict(), "out": str(out), "left_out": left, **to_json(kept)})
         return
     console().print(f"{size(coded).line()}\n")
     show(kept)
+    for name, error in failed.items():
+        console().print(f"\n{name} was left out: {error}.", markup=False, soft_wrap=True)
     console().print(f"\nwritten to {out}", markup=False, soft_wrap=True)
 
 
@@ -156,6 +170,17 @@ def _prices(given: Sequence[str] | None, path: Path | None) -> dict[str, float]:
     return found | pairs("--price", given)
 
 
+def _recorded(data: Dataset) -> dict[str, float]:
+    """Mean cost of a call by model, where the table of models' answers tells it (`cost_usd`)."""
+    import pyarrow.compute as pc
+
+    answers = data.model_labels
+    if answers is None or "cost_usd" not in answers.column_names:
+        return {}
+    paid = answers.filter(pc.is_valid(answers["cost_usd"])).group_by("model").aggregate([("cost_usd", "mean")])
+    return {row["model"]: float(row["cost_usd_mean"]) for row in paid.to_pylist()}
+
+
 def _options(
     strategies: str,
     calibration: str,
@@ -169,10 +194,12 @@ def _options(
     seed: int,
 ) -> Options:
     from quorate.cascade.fit import Options
+    from quorate.cascade.votes import check
     from quorate.consensus.registry import estimator as named
 
     named(estimator)  # an unknown one is told before the work
     names: Any = tuple(part.strip() for part in strategies.split(",") if part.strip())
+    check(names)
     return Options(
         cost_weight=cost_weight,
         strategies=names,
