@@ -37,6 +37,8 @@ bench: .venv/dev ## speed, memory and accuracy, with figures; each script stands
 	@$(BIN)/python benchmarks/hybrid.py
 	@$(BIN)/python benchmarks/worlds.py
 	@$(BIN)/python benchmarks/replay.py
+	@$(BIN)/python benchmarks/certify.py
+	@$(BIN)/python benchmarks/acquire.py
 	@$(BIN)/python benchmarks/calibration.py
 	@$(BIN)/python benchmarks/llm.py
 	@$(BIN)/python benchmarks/cascade.py
