@@ -18,7 +18,7 @@ from quorate.cascade.answers import Answers
 from quorate.cascade.budget import Found, within
 from quorate.cascade.ground import ROUTES, Ground, Read, Route, Signal, folds_of, ground_of, read_all, states_of
 from quorate.cascade.policy import Cascade
-from quorate.cascade.tree import Node, cells_for, grown, walked, worth
+from quorate.cascade.tree import MOST_NODES, Node, cells_for, grown, walked, worth
 from quorate.cascade.votes import DEFAULT, StrategyName, check
 from quorate.errors import NotFittedError, SettingError
 
@@ -36,7 +36,8 @@ class Options:
 
     cost_weight: λ, what one unit of currency is worth in right answers; budget: most that an item may cost on average;
     without either, see the module. edges: of the bins, by exact search over cells, quantiles, or Optuna; most_bins: of
-    one call's score; fewest: items of a cell; smoothing: items that the expected share of right answers counts for.
+    one call's score; most_nodes: that the exact search may look at, more make finer cells; fewest: items of a cell;
+    smoothing: items that the expected share of right answers counts for.
     """
 
     cost_weight: float | None = None
@@ -48,6 +49,7 @@ class Options:
     edges: Edges = "exact"
     most_bins: int = 4
     most_calls: int | None = None
+    most_nodes: int = MOST_NODES
     fewest: int = 15
     smoothing: float = 100.0
     estimator: str = "hybrid"  # of the strategy consensus
@@ -73,6 +75,7 @@ class Options:
             "budget": (self.budget, 0.0),
             "most_bins": (self.most_bins, 1),
             "most_calls": (self.most_calls, 1),
+            "most_nodes": (self.most_nodes, 1),
             "fewest": (self.fewest, 1),
             "smoothing": (self.smoothing, 0.0),
             "folds": (self.folds, 2),
@@ -146,7 +149,7 @@ def depth(answers: Answers, options: Options) -> int:
 def ground(known: Answers, of: Read, options: Options) -> Ground:
     """What the search walks on."""
     calls, fixed = depth(known, options), options.edges == "quantile"
-    cells = cells_for(len(known.agents), calls, ROUTES[options.route])
+    cells = cells_for(len(known.agents), calls, ROUTES[options.route], options.most_nodes)
     return ground_of(
         of,
         known.truth,

@@ -103,6 +103,9 @@ def fit(
     ] = EdgesName.EXACT,
     bins: Annotated[int, typer.Option(min=1, help="Bins of one call's score, at most.")] = 4,
     most_calls: Annotated[int | None, typer.Option(min=1, help="Calls about one item, at most.")] = None,
+    nodes: Annotated[
+        int, typer.Option(min=1, help="Nodes that the exact search may look at: more make finer bins.")
+    ] = 2_000,
     estimator: Annotated[str, typer.Option(help="Of the strategy consensus.")] = "hybrid",
     positive: Annotated[
         str | None, typer.Option(help="F1, precision and recall of this class; without it, averaged over classes.")
@@ -125,7 +128,7 @@ def fit(
 
     given = _prices(price, prices)
     options = _options(strategies, calibration.value, signal.value, route.value, edges.value, bins, most_calls,
-                       estimator, cost_weight, seed)  # fmt: skip
+                       nodes, estimator, cost_weight, seed)  # fmt: skip
     data = opened(folder, on_bad)
     coded = data.encode()
     kept: list[Kept] = []
@@ -189,6 +192,7 @@ def _options(
     edges: Any,
     bins: int,
     most_calls: int | None,
+    nodes: int,
     estimator: str,
     cost_weight: float | None,
     seed: int,
@@ -209,6 +213,7 @@ def _options(
         edges=edges,
         most_bins=bins,
         most_calls=most_calls,
+        most_nodes=nodes,
         estimator=estimator,
         seed=seed,
     )
