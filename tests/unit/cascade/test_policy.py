@@ -105,6 +105,7 @@ def test_a_person_is_called_where_models_are_unsure() -> None:
     assert (found.label == judge.truth).mean() > (models.argmax(axis=1) == judge.truth).mean()
 
 
+@pytest.mark.slow
 def test_noise_teaches_nothing() -> None:
     """With truth drawn at random no cascade is right beyond chance on other items: nothing leaks."""
     from quorate.cascade.table import CASCADE, cross_judged
