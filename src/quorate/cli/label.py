@@ -115,7 +115,10 @@ def label(
     ] = ChecksName.ANSWER,
     examples: Annotated[int | None, typer.Option(min=0, help="Worked examples of the rubric to show at most.")] = None,
     prompts: Annotated[Path | None, typer.Option(help="A folder with prompts of your own, by the same names.")] = None,
-    reasoning_tokens: Annotated[int, typer.Option(min=1, help="Tokens to think in, where the rubric says so.")] = 400,
+    reasoning_tokens: Annotated[
+        int | None,
+        typer.Option(min=0, help="Tokens to think in, for models that do so unseen too; 400 where the rubric asks."),
+    ] = None,
     cap: Annotated[float | None, typer.Option(min=0, help="Dollars that all runs with this journal may spend.")] = None,
     prices: Annotated[Path | None, typer.Option(help="A file of prices, over those that come with quorate.")] = None,
     journal: Annotated[
@@ -176,6 +179,9 @@ def label(
     asked = read_rubric(rubric)
     found = read_items(items, asked.show)
     merged_schema(found, asked.schema)
+    if found.left_aside:
+        n = plural(len(found.left_aside), "file")
+        tell(f"quorate: {n} neither text nor image, left aside: {', '.join(found.left_aside[:3])} ...")
     names = tuple(filter(None, (name.strip() for name in models.split(","))))
     job = Job(found, asked, names, settings, Prompts(prompts), rubric.parent)
     if show_prompt:

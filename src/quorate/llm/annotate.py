@@ -61,24 +61,19 @@ class _Calls:
 
     def __init__(self, entries: Iterator[Entry], n: int) -> None:
         self._entries, self._n = entries, n
-        self._waiting: dict[str, list[Call]] = {}
+        self._waiting: dict[int, Entry] = {}  # by identity: a key would be a hash of the whole prompt once more
 
     def __len__(self) -> int:
         return self._n
 
     def __iter__(self) -> Iterator[Request]:
         for call, request in self._entries:
-            self._waiting.setdefault(request.key(), []).append(call)
+            self._waiting[id(request)] = call, request
             yield request
 
     def of(self, request: Request) -> Call:
-        """The call that an answer belongs to; equal requests have equal answers."""
-        key = request.key()
-        waiting = self._waiting[key]
-        call = waiting.pop(0)
-        if not waiting:
-            del self._waiting[key]
-        return call
+        """The call that an answer belongs to: a run gives back the very requests that it took."""
+        return self._waiting.pop(id(request))[0]
 
 
 class Recorded:

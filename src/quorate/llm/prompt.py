@@ -29,6 +29,7 @@ SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789
 MOST_NAME = 64
 SPARE_TOKENS = 16  # for spaces and line ends that a model may put into its JSON
 PLAIN_TOKENS = 8
+THOUGHT_TOKENS = 400  # where the rubric asks for reasoning and nobody said how much
 Wanted = Literal["labels", "chances", "plain"]
 
 
@@ -165,9 +166,9 @@ class Sheet:
         """All that is said about one item."""
         return (*self.start, Message("user", item_message(self.prompts, content)))
 
-    def most_tokens(self, reasoning_tokens: int) -> int:
-        """The most tokens that an answer of this form can have: one a byte, and the reasoning."""
-        thought = reasoning_tokens if self.thinks else 0
+    def most_tokens(self, reasoning_tokens: int | None = None) -> int:
+        """The most tokens that an answer of this form can have: one a byte, and what is given to think in."""
+        thought = THOUGHT_TOKENS * self.thinks if reasoning_tokens is None else reasoning_tokens
         if self.wanted == "plain":
             return PLAIN_TOKENS + thought
         return thought + len(self._form().encode()) + 2 * len(self.asked) + SPARE_TOKENS

@@ -31,7 +31,7 @@ class Settings:
     verify: Checks = "answer"
     plain: bool = False  # one bare label instead of JSON, one question a call: for servers without JSON schemas
     examples: int | None = None  # worked examples to show at most
-    reasoning_tokens: int = 400
+    reasoning_tokens: int | None = None  # to think in, written or hidden; None: as the rubric needs
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -42,7 +42,7 @@ class Settings:
         if self.confidence == "verbalised" and self.plain:
             raise SettingError("chances in words need JSON: leave `plain` out, or take another confidence")
         for name, value, least in (("samples", self.samples, 2), ("top", self.top, 1), ("seed", self.seed, 0),
-                                   ("reasoning_tokens", self.reasoning_tokens, 1)):  # fmt: skip
+                                   ("reasoning_tokens", self.reasoning_tokens or 0, 0)):  # fmt: skip
             if value < least:
                 raise SettingError(f"{name} = {value}: it must be at least {least}")
         if self.top > MOST_TOP:

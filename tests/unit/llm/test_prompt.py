@@ -170,7 +170,7 @@ def test_settings_that_cannot_be_are_refused() -> None:
     """Each with its name and what it may be."""
     for wrong in (
         {"confidence": "verifier"}, {"samples": 1}, {"top": 0}, {"top": 21}, {"temperature": 0.0},
-        {"confidence": "verbalised", "plain": True}, {"reasoning_tokens": 0},
+        {"confidence": "verbalised", "plain": True}, {"reasoning_tokens": -1},
     ):  # fmt: skip
         with pytest.raises(SettingError):
             Settings(**wrong)  # type: ignore[arg-type]
