@@ -44,7 +44,7 @@ def first_token(tokens: Sequence[Token], chosen: Chosen, ids: Sequence[str]) -> 
     spent = list(_within(tokens, chosen.place))
     if not spent or all(token.logprob <= OUTSIDE and not token.listed() for token, _ in spent):
         return None
-    mass = np.zeros(len(ids))
+    mass = [0.0] * len(ids)
     reach, least, said = 1.0, 1.0, ""
     for token, cut in spent:
         own = token.token[cut:] if said else token.token[cut:].lstrip(LEAD)
@@ -68,19 +68,16 @@ def largest(tokens: Sequence[Token], ids: Sequence[str], place: Place | None = N
     several questions in one answer, positions are those of `place`.
     """
     within = [token for token, _ in _within(tokens, place)] if place is not None else list(tokens)
-    best = np.zeros(len(ids))
+    best = [0.0] * len(ids)
     least = 1.0
     for token in within:
         options = _options(token)
-        found = np.zeros(len(ids))
-        for text, p in options.items():
-            code = _named(text, ids)
-            if code is not None:
-                found[code] = max(found[code], p)
-        if found.any():
+        named = {text: code for text in options if (code := _named(text, ids)) is not None}
+        for text, code in named.items():
+            best[code] = max(best[code], options[text])
+        if named:
             least = min(least, _least(token))
-        best = np.maximum(best, found)
-    return _filled(best, least) if best.any() else None
+    return _filled(best, least) if any(best) else None
 
 
 def verbalised(chances: Mapping[str, object], ids: Sequence[str]) -> Scored | None:
@@ -137,7 +134,7 @@ def _least(token: Token) -> float:
     return min((math.exp(min(log, 0.0)) for _, log in token.listed()), default=1.0)
 
 
-def _share(mass: Float64[Array, "classes"], p: float, said: str, text: str, ids: Sequence[str]) -> None:
+def _share(mass: list[float], p: float, said: str, text: str, ids: Sequence[str]) -> None:
     """Give the probability of a token that was not chosen to the classes whose names go on that way, evenly."""
     own = text if said else text.lstrip(LEAD)
     core = own.rstrip(TAIL)
@@ -145,9 +142,9 @@ def _share(mass: Float64[Array, "classes"], p: float, said: str, text: str, ids:
         return
     way = (said + core).casefold()
     whole = core != own  # something stands after the name: it ends here
-    fits = [name.casefold() == way if whole else name.casefold().startswith(way) for name in ids]
-    if any(fits):
-        mass[fits] += p / sum(fits)
+    fits = [k for k, name in enumerate(map(str.casefold, ids)) if name == way or not whole and name.startswith(way)]
+    for code in fits:
+        mass[code] += p / len(fits)
 
 
 def _named(text: str, ids: Sequence[str]) -> int | None:
@@ -156,14 +153,14 @@ def _named(text: str, ids: Sequence[str]) -> int | None:
     return next((code for code, name in enumerate(ids) if name.casefold() == core), None)
 
 
-def _filled(mass: Float64[Array, "classes"], least: float) -> Scored:
+def _filled(mass: Sequence[float], least: float) -> Scored:
     """Probabilities that sum to 1; classes that got nothing share what is left over, each at most the least listed."""
-    covered = float(mass.sum())
-    empty = mass <= 0
-    if empty.any():
-        left = max(0.0, 1.0 - covered) / int(empty.sum())
-        mass = np.where(empty, min(left, least), mass)
-    return Scored(_floored(mass / mass.sum()) if mass.sum() > 0 else np.full(len(mass), 1 / len(mass)), covered)
+    covered = math.fsum(mass)
+    n_empty = sum(each <= 0 for each in mass)
+    left = min(max(0.0, 1.0 - covered) / n_empty, least) if n_empty else 0.0
+    filled = np.array([each if each > 0 else left for each in mass])
+    total = filled.sum()
+    return Scored(_floored(filled / total) if total > 0 else np.full(len(filled), 1 / len(filled)), covered)
 
 
 def _floored(probs: Float64[Array, "classes"]) -> Float64[Array, "classes"]:

@@ -109,12 +109,15 @@ class Tally:
         cells.probs[call.item] = scored.probs
 
     def _scored(self, answer: Answer, reading: Reading, found: Chosen, asked: Asked) -> Scored | None:
-        ids = asked.question.ids
         if answer.tokens is None or "".join(token.token for token in answer.tokens) != reading.text:
             return None
+        question = asked.question
+        said = reading.text[found.place.start : found.place.stop].casefold()
+        # a model that answers with a class's own name is read by those names
+        names = question.ids if said == question.ids[found.code].casefold() else question.task.classes
         if self._job.settings.aggregate == "first":
-            return first_token(answer.tokens, found, ids)
-        return largest(answer.tokens, ids, found.place if reading.values else None)
+            return first_token(answer.tokens, found, names)
+        return largest(answer.tokens, names, found.place if reading.values else None)
 
     def _take_chances(self, call: Call, asked: Asked, reading: Reading) -> None:
         chances = reading.values.get(asked.key)

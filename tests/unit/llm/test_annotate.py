@@ -223,6 +223,16 @@ def test_hostile_items_are_labeled_like_any_other() -> None:
     assert not done.failures
 
 
+def test_a_model_that_answers_with_the_classes_own_names_is_read_by_them() -> None:
+    """A server without schemas may say `angry` for B: the probabilities of the names count, as well."""
+    one = parse_rubric("tasks: [{name: tone, classes: [calm, angry, other]}]")
+    names = one.questions[0].task.classes
+    rows = [row._replace(probs=dict(zip(names, row.tasks["tone"], strict=True)), tasks={}) for row in TABLE]
+    with FakeServer(table=rows) as server:
+        done = labeled(server, Settings(plain=True), rubric=one)
+    np.testing.assert_allclose(done.tally.cells[0, 0].probs, np.maximum(TONE, FLOOR), atol=2e-6)
+
+
 def test_equal_items_are_asked_once_and_both_labeled() -> None:
     """They are the same call."""
     items = Items(("a", "b"), {"text": [TEXTS[0]] * 2}, {})
