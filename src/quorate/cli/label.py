@@ -180,8 +180,8 @@ def label(
     found = read_items(items, asked.show)
     merged_schema(found, asked.schema)
     if found.left_aside:
-        n = plural(len(found.left_aside), "file")
-        tell(f"quorate: {n} neither text nor image, left aside: {', '.join(found.left_aside[:3])} ...")
+        names = ", ".join(found.left_aside[:3]) + (" ..." if len(found.left_aside) > 3 else "")
+        tell(f"quorate: {plural(len(found.left_aside), 'file')} left aside, neither text nor image: {names}")
     names = tuple(filter(None, (name.strip() for name in models.split(","))))
     job = Job(found, asked, names, settings, Prompts(prompts), rubric.parent)
     if show_prompt:

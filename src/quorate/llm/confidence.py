@@ -142,7 +142,7 @@ def _share(mass: list[float], p: float, said: str, text: str, ids: Sequence[str]
         return
     way = (said + core).casefold()
     whole = core != own  # something stands after the name: it ends here
-    fits = [k for k, name in enumerate(map(str.casefold, ids)) if name == way or not whole and name.startswith(way)]
+    fits = [k for k, name in enumerate(map(str.casefold, ids)) if name == way or (not whole and name.startswith(way))]
     for code in fits:
         mass[code] += p / len(fits)
 

@@ -208,3 +208,15 @@ def test_a_model_that_obeys_its_items_is_told_and_gated(run, place: Path) -> Non
     assert allowed.exit_code == 0
     assert json.loads(allowed.stdout)["canaries"][0]["turned"] == 6
     assert json.loads((place / "labeled" / "label.json").read_text())["canaries"][0]["rate"]["estimate"] == 1.0
+
+
+def test_files_that_cannot_be_labeled_are_told(run, place: Path, server: FakeServer) -> None:
+    """Left aside with their names; the texts beside them are labeled."""
+    (place / "texts").mkdir()
+    (place / "texts" / "a.txt").write_text("text 0")
+    (place / "texts" / "b.pdf").write_bytes(b"%PDF")
+    done = run("label", "texts", "--models", "fake-small", "--base-url", server.url, "--json")
+    assert done.exit_code == 0, done.output
+    assert "1 file left aside" in done.stderr
+    assert "b.pdf" in done.stderr
+    assert json.loads(done.stdout)["labels"] == {"fake-small": 2}

@@ -174,3 +174,12 @@ def test_settings_that_cannot_be_are_refused() -> None:
     ):  # fmt: skip
         with pytest.raises(SettingError):
             Settings(**wrong)  # type: ignore[arg-type]
+
+
+def test_room_to_think_is_given_where_the_rubric_or_the_caller_asks_for_it() -> None:
+    """400 tokens with written reasoning; any number for a model that thinks unseen; else none."""
+    steps = parse_rubric("thinking: steps\ntasks: [{name: safe, kind: yes-no}]")
+    sheet = Sheet(PROMPTS, steps, steps.questions)
+    assert sheet.most_tokens() == sheet.most_tokens(0) + 400
+    assert SHEET.most_tokens() == SHEET.most_tokens(0)
+    assert SHEET.most_tokens(5_000) == SHEET.most_tokens() + 5_000
