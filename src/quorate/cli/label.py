@@ -218,7 +218,7 @@ def label(
 
 
 def _finish(done: Done, found: list[Turned], out: Path, about: dict[str, Any], *, as_json: bool) -> None:
-    from quorate.cli.label_summary import as_figures, show
+    from quorate.cli.label_summary import as_figures, nothing_said, show
     from quorate.llm.labeled import write_labeled
 
     data = write_labeled(done, out, about)
@@ -226,7 +226,7 @@ def _finish(done: Done, found: list[Turned], out: Path, about: dict[str, Any], *
         print_json({**as_figures(done), "canaries": _figures(found), "out": str(out)})
     else:
         show(done, found, data, out)
-    if done.stopped:
+    if done.stopped or (done.failures and nothing_said(done)):
         raise typer.Exit(STOPPED)
 
 

@@ -42,8 +42,16 @@ def show(done: Annotated, found: Sequence[Turned], data: Dataset, out: Path) -> 
     screen.print(table(("model", "labels", "with scores", "mean confidence", "cost"), rows))
     screen.print()
     screen.print(notes([*_remarks(done), *map(_turned_line, found)]))
+    if nothing_said(done):
+        screen.print(f"\nno answer at all; what was asked is in {out}", markup=False, soft_wrap=True)
+        return
     after = f"quorate fit {out}" if data.labels is None else f"quorate report {out}"
     screen.print(f"\nwritten to {out}; go on with: {after}", markup=False, soft_wrap=True)
+
+
+def nothing_said(done: Annotated) -> bool:
+    """Whether no model gave a single label."""
+    return not any(done.tally.labeled_by(model).any() for model in range(len(done.job.models)))
 
 
 def _row(done: Annotated, model: int) -> tuple[str, ...]:
@@ -69,8 +77,9 @@ def _remarks(done: Annotated) -> list[str]:
 
     lost = f", and at most ${done.lost_usd:.4f} for calls that broke off" if done.lost_usd else ""
     remarks = [f"${done.spent_usd:.4f} spent by all runs with this journal{lost}."]
-    if done.stopped:
-        remarks.append("Stopped before its end: mend what the first failure says, and run the same command again.")
+    if done.stopped or (done.failures and nothing_said(done)):
+        how = "Stopped before its end" if done.stopped else "Not one answer came"
+        remarks.append(f"{how}: mend what the first failure says, and run the same command again.")
     if done.failures:
         kinds = ", ".join(f"{n:,} {kind}" for kind, n in failure_counts(done.failures).items())
         remarks.append(f"{plural(len(done.failures), 'answer')} missing or in part ({kinds}): see {FAILURES}.")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from quorate.errors import MissingExtraError, SettingError
 from quorate.llm import chat
-from quorate.llm.failures import AuthError, BadRequestError, BrokenError, SlowError, of_response
+from quorate.llm.failures import AuthError, BadRequestError, BrokenError, SlowError, UnreachedError, of_response
 from quorate.llm.limits import LIMIT
 from quorate.llm.wire import Answer, Request
 
@@ -93,8 +93,11 @@ class ChatClient:
             raise SlowError(f"no connection in {CONNECT_S:.0f} s: {error}") from None
         except TimeoutError:
             raise SlowError(f"no answer in {self._timeout_s:g} s", paid=True) from None
-        except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
-            raise BrokenError(f"no connection: {self._redacted(str(error))}") from None
+        except aiohttp.ClientConnectorError as error:
+            why = error.os_error.strerror or str(error.os_error)
+            raise UnreachedError(f"no connection to {error.host}:{error.port}: {self._redacted(why)}") from None
+        except aiohttp.InvalidURL as error:
+            raise UnreachedError(f"no connection: {self._redacted(str(error))}") from None
         except (aiohttp.ClientError, OSError) as error:
             raise BrokenError(f"{type(error).__name__}: {self._redacted(str(error))}", paid=True) from None
         if self.observe is not None and any(LIMIT + what in headers for what in ("requests", "tokens")):

@@ -6,6 +6,7 @@ CallError               no answer came; `kind` says why, `paid` whether the serv
 ├── OverloadError       the server is down or busy: wait, go slower, retry
 ├── SlowError           no answer in time: retry a few times
 ├── BrokenError         the connection or the body broke off: retry a few times
+│   └── UnreachedError  no connection at all: stop the run where nobody was ever reached
 ├── QuotaError          the account is empty: stop the run
 ├── AuthError           the key is not accepted: stop the run
 ├── BudgetError         the cap is reached: stop the run; nothing was sent
@@ -73,6 +74,10 @@ class BrokenError(CallError):
     """The connection or the body broke off, or the body is no answer."""
 
     kind = "broken"
+
+
+class UnreachedError(BrokenError):
+    """Nobody listens at the address."""
 
 
 class QuotaError(CallError):

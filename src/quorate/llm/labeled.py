@@ -25,6 +25,7 @@ from quorate.schema import Schema, Task
 FAILURES = "failures.jsonl"
 RECORD = "label.json"
 JOURNAL = "calls.sqlite"
+PREVIEW = 90  # characters of what went wrong
 
 
 def check_folder(out: Path) -> None:
@@ -194,4 +195,8 @@ def failure_counts(failures: Sequence[Failed]) -> dict[str, int]:
 def previews(done: Annotated, n: int) -> Iterator[str]:
     """The first failures, a line each."""
     for failed in done.failures[:n]:
-        yield f"{failed.item}, {', '.join(failed.tasks)}, {failed.model}: {failed.kind} ({failed.detail[:80]})"
+        yield f"{failed.item}, {', '.join(failed.tasks)}, {failed.model}: {failed.kind} ({_short(failed.detail)})"
+
+
+def _short(detail: str) -> str:
+    return detail if len(detail) <= PREVIEW else detail[: PREVIEW - 1].rsplit(" ", 1)[0] + "…"

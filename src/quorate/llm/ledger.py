@@ -198,7 +198,7 @@ class Ledger:
     def _reason(self, amount: int) -> str:
         assert self._cap is not None
         return (
-            f"cap of {self._cap / PICO:.2f} USD: {self.spent_usd:.4f} spent, {self.lost_usd:.4f} perhaps lost, and the "
+            f"cap of {self._cap / PICO:.4f} USD: {self.spent_usd:.4f} spent, {self.lost_usd:.4f} perhaps lost, and the "
             f"next call may cost {amount / PICO:.4f}; raise the cap and run again, answers are kept"
         )
 

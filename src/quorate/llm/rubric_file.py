@@ -36,7 +36,12 @@ def read_rubric(path: Path) -> Rubric:
     """The rubric of a YAML file. Raises FormatError or SchemaError that names file, line, key and the mend."""
     try:
         text = path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise FormatError(
+            f"the rubric cannot be read ({why})", mend="name a file that is there and may be read", source=str(path)
+        ) from None
+    except UnicodeDecodeError as error:
         raise FormatError(f"the rubric cannot be read ({error})", mend="save it as UTF-8", source=str(path)) from None
     return parse_rubric(text, source=path.name)
 

@@ -23,7 +23,7 @@ import numpy as np
 
 from quorate.llm.chat import most_usage
 from quorate.llm.client import ChatClient
-from quorate.llm.failures import FATAL, BrokenError, CallError
+from quorate.llm.failures import FATAL, BrokenError, CallError, UnreachedError
 from quorate.llm.journal import Journal
 from quorate.llm.ledger import Ledger
 from quorate.llm.limits import Limits
@@ -34,6 +34,7 @@ from quorate.llm.wire import Answer, Failure, Request, Transport
 Said = tuple[Request, Answer | Failure]
 BYTES_PER_TOKEN = 3  # a fair guess for the tokens-a-minute bucket; settled by what the server counts
 TELL_EVERY_S = 0.1
+UNREACHED = 8  # tries without a connection, and none with one before: there is no server
 DRAIN_S = 10.0  # calls in flight may still land for so long when a run is left early: they are paid for
 
 
@@ -51,7 +52,8 @@ async def answers(
     """Every request with its answer or failure, as they come; equal requests are asked once and all answered.
 
     Memory does not grow with the number of requests. After a failure that would meet every call (an empty account, a
-    key that is not accepted, the cap), nothing more is sent: what the journal does not know fails by the same kind.
+    key that is not accepted, the cap, an address at which nobody was ever reached), nothing more is sent: what the
+    journal does not know fails by the same kind.
     Raises SettingError before anything is sent where a price is unknown and that is not allowed.
     """
     run = _Run(requests, transport, journal, ledger, limits, patience, np.random.default_rng(seed))
@@ -142,6 +144,7 @@ class _Run:
         self._room.set()
         self._stop: CallError | None = None
         self._left = False
+        self._unreached: int | None = 0  # tries without a connection; None once there was one
         self._done = self._known = self._failed = 0
         ledger.carry(journal.booked())
         self._spent_before_usd = ledger.spent_usd
@@ -274,8 +277,9 @@ class _Run:
             raise
         try:
             answer = await self._send(request, key)
+            self._unreached = None
         except CallError as error:
-            if _stops(error, self._patience):
+            if _stops(error, self._patience) or self._nobody(error):
                 self._stop = self._stop or error
                 error.retry_after_s, error.retry = None, False  # nobody is going to wait
             lane.failed(error, sent_s, wait_s(error, number, self._patience, self._rng))
@@ -290,6 +294,14 @@ class _Run:
         journal.answer(call, key, request.model, answer, ledger.settle(hold, answer.usage))
         lane.answered(held_tokens, sum(answer.usage))
         return answer
+
+    def _nobody(self, error: CallError) -> bool:
+        """Whether it is time to think that there is no server at the address."""
+        if not isinstance(error, UnreachedError):
+            self._unreached = None
+        elif self._unreached is not None:
+            self._unreached += 1
+        return self._unreached is not None and self._unreached >= UNREACHED
 
     def _send(self, request: Request, key: str) -> Awaitable[Answer]:
         transport = self._transport

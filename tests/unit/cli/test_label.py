@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -220,3 +221,16 @@ def test_files_that_cannot_be_labeled_are_told(run, place: Path, server: FakeSer
     assert "1 file left aside" in done.stderr
     assert "b.pdf" in done.stderr
     assert json.loads(done.stdout)["labels"] == {"fake-small": 2}
+
+
+@pytest.mark.usefixtures("place")
+def test_a_server_that_is_not_there_ends_with_4_and_names_the_address(run) -> None:
+    """Nothing came back: no word of going on with it, and where nobody listened."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    server = f"http://127.0.0.1:{port}/v1"
+    done = run("label", "items.csv", "--models", "fake-small", "--base-url", server, "--out", "out")
+    assert done.exit_code == 4, done.output
+    assert f"no connection to 127.0.0.1:{port}: " in " ".join(done.stdout.split())
+    assert "Not one answer came" in done.stdout
+    assert "go on with" not in done.stdout

@@ -61,7 +61,7 @@ def test_a_call_waits_for_room_that_may_yet_come_and_stops_when_none_can():
         ledger.settle(first, Usage(100_000, 0))
         hold = await second
         ledger.settle(hold, Usage(500_000, 0))
-        with pytest.raises(BudgetError, match=r"cap of 1.00 USD: 0.6000 spent"):
+        with pytest.raises(BudgetError, match=r"cap of 1.0000 USD: 0.6000 spent"):
             await ledger.reserve("m", Usage(500_000, 0))
         with pytest.raises(BudgetError):  # what would fit is not let past what did not
             await ledger.reserve("m", Usage(1, 0))

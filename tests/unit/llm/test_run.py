@@ -11,12 +11,20 @@ import pytest
 
 from calls import QuickClock, request, requests
 from quorate.errors import SettingError
-from quorate.llm.failures import BrokenError, CallError, FilteredError, OverloadError, QuotaError, RateError
+from quorate.llm.failures import (
+    BrokenError,
+    CallError,
+    FilteredError,
+    OverloadError,
+    QuotaError,
+    RateError,
+    UnreachedError,
+)
 from quorate.llm.journal import Journal
 from quorate.llm.ledger import Ledger, read_prices
 from quorate.llm.limits import Limits
 from quorate.llm.retry import Patience
-from quorate.llm.run import answers, ask
+from quorate.llm.run import UNREACHED, answers, ask
 from quorate.llm.wire import Answer, Failure, Request, Usage
 
 
@@ -188,3 +196,21 @@ def test_ask_works_where_a_loop_already_runs():
         return len(_asked(requests(5), Echo()))
 
     assert asyncio.run(cell()) == 5
+
+
+def test_where_nobody_was_ever_reached_the_run_stops_after_a_few_tries():
+    """All fail alike, and most are never sent; one answer in between, and each is tried as often as ever."""
+    wanted = requests(30)
+
+    def unreached() -> list[CallError]:
+        return [UnreachedError("no connection") for _ in range(Patience().tries)]
+
+    nobody = Echo({each.key(): unreached() for each in wanted})
+    said = ask(wanted, nobody, journal=Journal(), ledger=Ledger(read_prices()), limits=Limits(clock=QuickClock()))
+    assert {(failure.kind, failure.detail) for _, failure in said} == {("broken", "no connection")}
+    assert sum(nobody.sent.values()) < 30 + UNREACHED
+    somebody = Echo({each.key(): unreached() for each in wanted[1:3]})
+    limits = Limits(clock=QuickClock(), most_in_flight=1)
+    said = ask(wanted[:3], somebody, journal=Journal(), ledger=Ledger(read_prices()), limits=limits)
+    assert [isinstance(each, Answer) for _, each in said] == [True, False, False]
+    assert sum(somebody.sent.values()) == 1 + 2 * Patience().tries
