@@ -1,8 +1,9 @@
 """How fast a model may be asked under one key: calls in flight, requests a minute, tokens a minute.
 
 Calls in flight follow additive increase and multiplicative decrease [chiu1989]: one more for every round of answers,
-half of them when the server is overloaded. Requests and tokens pass through buckets that fill at the limit; a limit is
-given, told in the server's headers, or learnt from refusals. Retry-After closes the whole lane, not one call.
+half of them when the server is overloaded; the first call goes alone where no limit is given, since its answer may tell
+one. Requests and tokens pass through buckets that fill at the limit; a limit is given, told in the server's headers, or
+learnt from refusals. Retry-After closes the whole lane, not one call.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from quorate.llm.gate import Gate
 Check = Callable[[], None]
 IN_FLIGHT = 200
 LOOK_UP_S = 1.0  # who waits longer looks up in between, whether it is still worth it
-FIRST_IN_FLIGHT = 8.0
+FIRST_IN_FLIGHT = 8.0  # once an answer has told the limits, if the server tells any
 HALF = 0.5
 AHEAD = 1.0  # so many, as a share of the calls in flight, may be made ready meanwhile
 LIMIT, LEFT = "x-ratelimit-limit-", "x-ratelimit-remaining-"  # and then what is limited: requests or tokens
@@ -76,7 +77,8 @@ class Lane:
         self._starting = True  # before the first overload every answer lets one more call fly
         self._halved_s = now_s
         self._open_s = now_s  # closed until then
-        self._set_room(min(FIRST_IN_FLIGHT, self._most))
+        self._heard = requests_per_min is not None or tokens_per_min is not None
+        self._set_room(min(FIRST_IN_FLIGHT, self._most) if self._heard else 1.0)
 
     @property
     def in_flight(self) -> int:
@@ -119,8 +121,11 @@ class Lane:
         self.requests.accept(1.0)
         self.tokens.accept(float(used_tokens))
         self.tokens.give_back(held_tokens - used_tokens)
-        if self.room < self._most:
+        if not self._heard and self._starting:
+            self._set_room(min(FIRST_IN_FLIGHT, self._most))
+        elif self.room < self._most:
             self._set_room(min(self._most, self.room + (1.0 if self._starting else 1.0 / self.room)))
+        self._heard = True
         self._leave()
 
     def failed(self, error: CallError, sent_s: float, wait_s: float) -> None:

@@ -132,7 +132,8 @@ def test_calls_that_wait_for_a_closed_lane_give_up_when_the_run_stops():
     wanted = requests(100)
     closing, emptying = wanted[0].key(), wanted[1].key()
     transport = Echo({closing: [RateError("later", retry_after_s=3_000.0)], emptying: [QuotaError("empty")]})
-    said = _asked(wanted, transport, limits=Limits(most_in_flight=2))
+    limits = Limits(most_in_flight=2, requests_per_min=60_000.0)  # given, so that the first two fly together
+    said = _asked(wanted, transport, limits=limits)
     assert {answer.kind for _, answer in said if isinstance(answer, Failure)} == {"quota"}
     assert len(said) == 100
 
