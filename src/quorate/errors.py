@@ -7,7 +7,10 @@ QuorateError
 ├── SettingError         an option outside what it may be
 ├── NotFittedError       asked of a model what its data never taught it
 ├── ArchiveError         a saved model that cannot be trusted
-└── MissingExtraError    an optional package that is not installed
+├── MissingExtraError    an optional package that is not installed
+└── StoreError           a database that cannot be used as it is
+    ├── NotFoundError    what is not there, or not for this person
+    └── ConflictError    what somebody else, or an earlier request, has changed meanwhile
 """
 
 from __future__ import annotations
@@ -74,3 +77,15 @@ class MissingExtraError(QuorateError):
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(f"{package} is needed here. Install it with: pip install 'quorate[{extra}]'.")
+
+
+class StoreError(QuorateError):
+    """The database cannot be used as it is; the message says why and what to do."""
+
+
+class NotFoundError(StoreError):
+    """There is no such thing, or it is not for this person to see."""
+
+
+class ConflictError(StoreError):
+    """The request rests on what has changed meanwhile; read again and decide anew."""
