@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -65,7 +65,7 @@ class Database:
         self.engine.dispose()
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def reading(self) -> Generator[Connection]:
         """One transaction that only reads."""
         with self.engine.connect() as connection, connection.begin():
             yield connection
@@ -86,7 +86,7 @@ class Database:
         raise AssertionError
 
     @contextmanager
-    def alone(self) -> Iterator[Connection]:
+    def alone(self) -> Generator[Connection]:
         """One writing transaction that no other process of quorate may be in at the same time."""
         with self.engine.connect().execution_options(**WRITES) as connection, connection.begin():
             if not self.is_sqlite:

@@ -14,7 +14,7 @@ from quorate.errors import ConflictError, DataError
 from quorate.schema import UNFIT, Schema
 from quorate.store.database import insert_into
 from quorate.store.log import record
-from quorate.store.records import ModelOutputs, Campaign, fresh, room, state_to_json
+from quorate.store.records import Campaign, ModelOutputs, fresh, room, state_to_json
 from quorate.store.tables import items, scores
 
 BATCH = 500  # rows of one statement; SQLite binds at most 32,766 values
@@ -185,17 +185,19 @@ def _check(schema: Schema, item: NewItem, row: int) -> None:
 
 def _check_scores(schema: Schema, said: ModelOutputs, row: int | None) -> None:
     for model, task, probs in _each(said):
-        where = {"row": row, "column": "score"}
         strange = [name for name in probs if name not in schema.task(task).code_of]
         if strange:
-            raise DataError(f"task {task!r} has no class {strange[0]!r}", mend="use the schema's classes", **where)
+            raise DataError(
+                f"task {task!r} has no class {strange[0]!r}", mend="use the schema's classes", row=row, column="score"
+            )
         values = [float(value) for value in probs.values()]
         fine = all(math.isfinite(value) and value >= 0 for value in values)
         if not fine or abs(sum(values) - 1.0) > 1e-3:
             raise DataError(
                 f"the scores of model {model!r} for task {task!r} are no probabilities",
                 mend="give one score per class, none negative, that sum to 1",
-                **where,
+                row=row,
+                column="score",
             )
 
 

@@ -108,7 +108,7 @@ def sweep(database: Database, *, now: float, campaign_id: int | None = None) -> 
 def grant(connection: Connection, held: Held, user_id: int, tasks: tuple[str, ...], *, now: float) -> Lease:
     """A new lease of these tasks, under the next fence; the item's counters are written with it."""
     after = held._replace(state=seated(held.state, tasks, 1), leased=held.leased + 1, fence=held.fence + 1)
-    values = {
+    values: dict[str, Any] = {
         "id": secrets.token_urlsafe(24),
         "item_id": held.id,
         "user_id": user_id,

@@ -1,4 +1,4 @@
-"""What the store hands out and takes in: campaigns, an item's tasks as they stand, evidence, verdicts; and their arithmetic.
+"""What the store hands out and takes in: campaigns, items as they stand, evidence, verdicts; and their arithmetic.
 
 Nothing here knows SQL. Of every item and task the store counts `given` (live labels, late ones too) and `leased`
 (people who hold a lease with that task). A task admits one more person while it is open and given + leased is below
@@ -36,7 +36,7 @@ class Settings:
     gold_rate: float = 0.0
 
     def __post_init__(self) -> None:
-        whole = isinstance(self.overlap, int) and isinstance(self.together, int)
+        whole = float(self.overlap).is_integer() and float(self.together).is_integer()  # settings come from JSON too
         if not whole or not 1 <= self.overlap <= 1000 or not 1 <= self.together <= 1000:
             raise SettingError("overlap and together are whole numbers from 1 to 1000")
         if not 1 <= self.lease_s <= 7 * 86_400:

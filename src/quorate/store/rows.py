@@ -15,12 +15,12 @@ from quorate.errors import NotFoundError
 from quorate.policy.prices import Prices
 from quorate.store.campaigns import read_archive
 from quorate.store.records import (
-    ModelOutputs,
     Campaign,
     Decider,
     Evidence,
     ItemState,
     LabelRow,
+    ModelOutputs,
     Verdict,
     campaign_of,
     judged,
@@ -164,12 +164,10 @@ def read_scores(connection: Connection, campaign: Campaign, item_id: int) -> Mod
     return found
 
 
-def judge(
-    connection: Connection, decider: Decider, held: Held, live: Sequence[LabelRow], *, now: float
-) -> tuple[Held, Change]:
-    """The item under the decider's verdict on these live labels; what changed is written to the decisions."""
+def evidence_of(connection: Connection, held: Held, live: Sequence[LabelRow]) -> Evidence:
+    """What a decider may know of the item; scores and model are read only if it asks."""
     campaign = held.campaign
-    evidence = Evidence(
+    return Evidence(
         held.id,
         held.external_id,
         held.scored,
@@ -177,7 +175,13 @@ def judge(
         lambda: read_scores(connection, campaign, held.id),
         lambda version: read_archive(connection, campaign.id, version),
     )
-    verdict = decider.decide(campaign, evidence)
+
+
+def judge(
+    connection: Connection, decider: Decider, held: Held, live: Sequence[LabelRow], *, now: float
+) -> tuple[Held, Change]:
+    """The item under the decider's verdict on these live labels; what changed is written to the decisions."""
+    verdict = decider.decide(held.campaign, evidence_of(connection, held, live))
     after = held._replace(state=judged(held.state, verdict, live), priority=verdict.priority)
     _write_decisions(connection, held, verdict, live, now)
     flipped = [name for name, task in after.state.items() if task.open != held.state[name].open]

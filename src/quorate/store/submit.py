@@ -228,7 +228,7 @@ def _insert_labels(
     log: Log,
     now: float,
 ) -> list[LabelRow]:
-    values = [
+    values: list[dict[str, Any]] = [
         {
             "campaign_id": held.campaign.id,
             "item_id": held.id,

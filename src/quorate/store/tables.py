@@ -1,4 +1,4 @@
-"""The tables. `labels`, `events`, `decisions` and `audit` only grow; items' state, counters and leases follow from them.
+"""The tables. `labels`, `events`, `decisions` and `audit` only grow; items' state and counters follow from them.
 
 Times are seconds since 1970 (UTC), as the caller gives them. Turns make the live label unique without ever changing a
 row: of one item, task and person, turn 0 gives a label, turn 1 takes it back, turn 2 gives the next; the label is live

@@ -13,8 +13,12 @@ from quorate.store.rows import read_labels
 from quorate.store.tables import items, labels, leases
 
 
-def check(database: Database, campaign_id: int) -> None:
-    """No item and task has more labels in time than the overlap; all counters are what they count."""
+def check(database: Database, campaign_id: int) -> set[tuple[int, str, int]]:
+    """No item and task has more labels in time than the overlap; all counters are what they count.
+
+    What stands is given back: item, task and person of every live label.
+    """
+    standing: set[tuple[int, str, int]] = set()
     with database.reading() as connection:
         settings = read_campaign(connection, campaign_id).settings
         open_leases = connection.execute(select(leases).where(leases.c.state == "open")).all()
@@ -31,7 +35,9 @@ def check(database: Database, campaign_id: int) -> None:
                 assert task.leased == seats[item.id, name]
                 assert sum(not row.late for row in given) <= settings.overlap
                 assert len({row.user_id for row in given}) == len(given), "a person answered twice"
+            standing |= {(item.id, row.task, row.user_id) for row in live}
             turns = connection.execute(
                 select(labels.c.task, labels.c.user_id, labels.c.turn).where(labels.c.item_id == item.id)
             ).all()
             assert len(set(turns)) == len(turns)
+    return standing

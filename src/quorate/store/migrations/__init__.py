@@ -45,7 +45,7 @@ def _refuse_newer(connection: Connection) -> None:
     stands = revision(connection)
     if stands is not None and stands not in steps():
         raise StoreError(
-            f"the database is at schema {stands!r}, this quorate knows only up to {head()!r}. Install the newer quorate."
+            f"the database is at schema {stands!r}, this quorate knows up to {head()!r}. Install the newer quorate."
         )
 
 
