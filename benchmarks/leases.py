@@ -1,6 +1,6 @@
 """Speed of the queue: lease-and-submit pairs a second, and how long one takes, by processes at one database.
 
-    python benchmarks/queue.py DATABASE [--items 2000] [--tasks 5] [--people 200] [--processes 8] [--seconds 10]
+    python benchmarks/leases.py DATABASE [--items 2000] [--tasks 5] [--people 200] [--processes 8] [--seconds 10]
 
 DATABASE is an empty one: sqlite:///queue.db or postgresql://user@host/name. The target on 2 cores: 300 pairs a second
 on PostgreSQL and 150 on SQLite, p99 under 250 ms. Answers close by the overlap rule; the engine has its own tests.
