@@ -8,9 +8,10 @@ has more people at it than the campaign's overlap. Time comes in as `now`, in se
 from __future__ import annotations
 
 import secrets
+from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, exists, select, update
+from sqlalchemy import Connection, Select, bindparam, exists, select, update
 
 from quorate.errors import ConflictError, NotFoundError
 from quorate.store.database import Database, insert_into
@@ -164,12 +165,12 @@ def _lease(
 ) -> Lease | None:
     if _state_for(connection, campaign_id, user_id) != "running":
         return None
-    in_hand = connection.execute(_in_hand(campaign_id, user_id, now)).first()
+    who = {"of_campaign": campaign_id, "of_user": user_id}
+    in_hand = connection.execute(IN_HAND, who | {"at": now}).first()
     if in_hand:
         return _of(held_of(in_hand), Seat(*(getattr(in_hand, f"lease_{name}") for name in Seat._fields)))
-    free = _free(campaign_id, user_id, waits)
-    row = connection.execute(free.where(items.c.gold.is_not(None))).first() if gold else None
-    row = row or connection.execute(free).first()
+    row = connection.execute(_free(waits, gold=True), who).first() if gold else None
+    row = row or connection.execute(_free(waits, gold=False), who).first()
     if row is None:
         return None
     held = held_of(row)
@@ -178,47 +179,45 @@ def _lease(
 
 def _state_for(connection: Connection, campaign_id: int, user_id: int) -> str:
     """The campaign's state. The member's row is locked: a person's requests for work go one after the other."""
-    state = connection.execute(
-        select(campaigns.c.state)
-        .join(members, members.c.campaign_id == campaigns.c.id)
-        .where(campaigns.c.id == campaign_id, members.c.user_id == user_id)
-        .with_for_update(of=members)
-    ).scalar()
+    state = connection.execute(MEMBER, {"of_campaign": campaign_id, "of_user": user_id}).scalar()
     if state is None:
         raise NotFoundError(f"there is no campaign {campaign_id} of yours")
     return state
 
 
+MEMBER = (
+    select(campaigns.c.state)
+    .join(members, members.c.campaign_id == campaigns.c.id)
+    .where(campaigns.c.id == bindparam("of_campaign"), members.c.user_id == bindparam("of_user"))
+    .with_for_update(of=members)
+)
 LEASE = tuple(leases.c[name].label(f"lease_{name}") for name in Seat._fields)
 
 
-def _in_hand(campaign_id: int, user_id: int, now: float) -> Select[Any]:
-    """The person's lease; of several (one was taken up again by an undo) the last."""
-    return (
-        items_with_campaign()
-        .add_columns(*LEASE)
-        .join(leases, leases.c.item_id == items.c.id)
-        .where(items.c.campaign_id == campaign_id, leases.c.user_id == user_id)
-        .where(leases.c.state == "open", leases.c.expires_at > now)
-        .order_by(leases.c.granted_at.desc())
-        .limit(1)
-    )
+# the person's lease; of several (one was taken up again by an undo) the last
+IN_HAND = (
+    items_with_campaign()
+    .add_columns(*LEASE)
+    .join(leases, leases.c.item_id == items.c.id)
+    .where(items.c.campaign_id == bindparam("of_campaign"), leases.c.user_id == bindparam("of_user"))
+    .where(leases.c.state == "open", leases.c.expires_at > bindparam("at"))
+    .order_by(leases.c.granted_at.desc())
+    .limit(1)
+)
 
 
-def _free(campaign_id: int, user_id: int, waits: bool) -> Select[Any]:
+@cache
+def _free(waits: bool, gold: bool) -> Select[Any]:
     """The most urgent item with room at which this person neither sits nor sat."""
     sat = exists().where(
         leases.c.item_id == items.c.id,
-        leases.c.user_id == user_id,
+        leases.c.user_id == bindparam("of_user"),
         leases.c.state.in_(["open", "answered", "skipped"]),
     )
-    return (
-        items_with_campaign()
-        .where(items.c.campaign_id == campaign_id, items.c.room > 0, ~sat)
-        .order_by(items.c.priority.desc(), items.c.id)
-        .limit(1)
-        .with_for_update(of=items, skip_locked=not waits)
-    )
+    chosen = items_with_campaign().where(items.c.campaign_id == bindparam("of_campaign"), items.c.room > 0, ~sat)
+    chosen = chosen.where(items.c.gold.is_not(None)) if gold else chosen
+    ordered = chosen.order_by(items.c.priority.desc(), items.c.id).limit(1)
+    return ordered.with_for_update(of=items, skip_locked=not waits)
 
 
 def _sweep(connection: Connection, now: float, campaign_id: int | None) -> int:

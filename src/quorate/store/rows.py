@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, insert, select, update
 
 from quorate.errors import NotFoundError
 from quorate.policy.prices import Prices
@@ -63,6 +63,34 @@ def items_with_campaign() -> Select[Any]:
     return select(ITEM_ID, *ITEM, ITEM_STATE, *CAMPAIGN).join(campaigns, campaigns.c.id == items.c.campaign_id)
 
 
+# Statements of the hot paths are built once: to build one costs more than to run it.
+BY_ID = items_with_campaign().where(items.c.id == bindparam("of_item")).with_for_update(of=items)
+BY_LEASE = (
+    items_with_campaign()
+    .join(leases, leases.c.item_id == items.c.id)
+    .where(leases.c.id == bindparam("of_lease"), leases.c.user_id == bindparam("of_user"))
+    .with_for_update(of=items)
+)
+SAVE = (
+    update(items)
+    .where(items.c.id == bindparam("of_item"))
+    .values(
+        state=bindparam("to_state"),
+        room=bindparam("to_room"),
+        priority=bindparam("to_priority"),
+        leased=bindparam("to_leased"),
+        fence=bindparam("to_fence"),
+        version=items.c.version + 1,
+    )
+)
+LABELS = (
+    select(labels.c.id, labels.c.task, users.c.name, labels.c.label, labels.c.late, labels.c.turn, labels.c.user_id)
+    .join(users, users.c.id == labels.c.user_id)
+    .where(labels.c.item_id == bindparam("of_item"))
+    .order_by(labels.c.id)
+)
+
+
 def held_of(row: Any) -> Held:
     """A row of `items_with_campaign`."""
     state = state_from_json(row.item_state)
@@ -81,7 +109,7 @@ def held_of(row: Any) -> Held:
 
 def lock_item(connection: Connection, item_id: int) -> Held:
     """The item, held until the end of the transaction. Raises NotFoundError."""
-    row = connection.execute(items_with_campaign().where(items.c.id == item_id).with_for_update(of=items)).first()
+    row = connection.execute(BY_ID, {"of_item": item_id}).first()
     if row is None:
         raise NotFoundError(f"there is no item {item_id}")
     return held_of(row)
@@ -89,12 +117,7 @@ def lock_item(connection: Connection, item_id: int) -> Held:
 
 def lock_item_of(connection: Connection, lease_id: str, user_id: int) -> Held:
     """The item of that lease, held. Raises NotFoundError for a lease that is not this user's, or was replaced."""
-    row = connection.execute(
-        items_with_campaign()
-        .join(leases, leases.c.item_id == items.c.id)
-        .where(leases.c.id == lease_id, leases.c.user_id == user_id)
-        .with_for_update(of=items)
-    ).first()
+    row = connection.execute(BY_LEASE, {"of_lease": lease_id, "of_user": user_id}).first()
     if row is None:
         raise no_lease()
     return held_of(row)
@@ -108,16 +131,15 @@ def no_lease() -> NotFoundError:
 def save_item(connection: Connection, held: Held) -> None:
     """Write the item back with its room counted anew."""
     connection.execute(
-        update(items)
-        .where(items.c.id == held.id)
-        .values(
-            state=state_to_json(held.state),
-            room=room(held.state, held.campaign.settings, held.leased),
-            priority=held.priority,
-            leased=held.leased,
-            fence=held.fence,
-            version=items.c.version + 1,
-        )
+        SAVE,
+        {
+            "of_item": held.id,
+            "to_state": state_to_json(held.state),
+            "to_room": room(held.state, held.campaign.settings, held.leased),
+            "to_priority": held.priority,
+            "to_leased": held.leased,
+            "to_fence": held.fence,
+        },
     )
 
 
@@ -130,20 +152,7 @@ class Log(NamedTuple):
 
 def read_labels(connection: Connection, item_id: int) -> Log:
     """The item's labels, oldest first."""
-    rows = connection.execute(
-        select(
-            labels.c.id,
-            labels.c.task,
-            users.c.name,
-            labels.c.label,
-            labels.c.late,
-            labels.c.turn,
-            labels.c.user_id,
-        )
-        .join(users, users.c.id == labels.c.user_id)
-        .where(labels.c.item_id == item_id)
-        .order_by(labels.c.id)
-    )
+    rows = connection.execute(LABELS, {"of_item": item_id})
     return log_of([LabelRow(*row) for row in rows])
 
 
@@ -217,7 +226,7 @@ def _write_decisions(
             }
         )
     if rows:
-        connection.execute(insert(decisions).values(rows))
+        connection.execute(insert(decisions), rows)
 
 
 def _price(campaign: Campaign, row: LabelRow) -> float:

@@ -244,7 +244,7 @@ def _insert_labels(
         }
         for answer in answers
     ]
-    made = connection.execute(insert(labels).values(values).returning(labels.c.id, labels.c.task))
+    made = connection.execute(insert(labels).returning(labels.c.id, labels.c.task), values)
     ids = {task: label_id for label_id, task in made}
     name = connection.execute(select(users.c.name).where(users.c.id == row.user_id)).scalar_one()
     return [LabelRow(ids[v["task"]], v["task"], name, v["label"], v["late"], v["turn"], row.user_id) for v in values]
@@ -254,7 +254,7 @@ def _undo(connection: Connection, decider: Decider, held: Held, row: Any, now: f
     log = read_labels(connection, held.id)
     mine = [label for label in log.live if label.user_id == row.user_id and label.task in row.tasks]
     if mine:
-        connection.execute(insert(labels).values([_withdrawn(held, row, label, now) for label in mine]))
+        connection.execute(insert(labels), [_withdrawn(held, row, label, now) for label in mine])
     end_lease(connection, row.id, "withdrawn")
     stands = [label for label in log.live if label not in mine]
     after, change = judge(connection, decider, held, stands, now=now)
