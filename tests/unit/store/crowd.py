@@ -8,9 +8,10 @@ from __future__ import annotations
 import random
 import sys
 
+from quorate.errors import ConflictError
 from quorate.store.database import Database
 from quorate.store.overlap import Overlap
-from quorate.store.queue import lease, skip
+from quorate.store.queue import Lease, lease, skip
 from quorate.store.submit import Answer, submit
 
 
@@ -30,17 +31,24 @@ def main() -> None:
         held = lease(database, int(campaign), user, now=now)
         if held is None:
             continue
-        if rng.random() < 0.05:
-            skip(database, held.id, user, now=now)
+        try:
+            work(database, rng, held, user, now)
+        except ConflictError:  # the same person, in the other process, was faster with another answer
             continue
-        answers = [
-            Answer(task, rng.choice({"tone": ["good", "bad"], "topic": ["food", "staff"]}[task])) for task in held.tasks
-        ]
-        for _ in range(1 + (rng.random() < 0.2)):
-            receipt = submit(database, Overlap(), held.id, user, answers, key=held.id, now=now)
-            for task, label_id in receipt.labels.items():
-                said = next(answer.label for answer in answers if answer.task == task)
-                say(f"kept {label_id} {receipt.item_id} {task} {user} {said}")
+
+
+def work(database: Database, rng: random.Random, held: Lease, user: int, now: float) -> None:
+    """Skip, or answer and write out what was acknowledged."""
+    if rng.random() < 0.05:
+        skip(database, held.id, user, now=now)
+        return
+    choices = {"tone": ["good", "bad"], "topic": ["food", "staff"]}
+    said = {task: rng.choice(choices[task]) for task in held.tasks}
+    answers = [Answer(task, label) for task, label in said.items()]
+    for _ in range(1 + (rng.random() < 0.2)):
+        receipt = submit(database, Overlap(), held.id, user, answers, key=held.id, now=now)
+        for task, label_id in receipt.labels.items():
+            say(f"kept {label_id} {receipt.item_id} {task} {user} {said[task]}")
 
 
 if __name__ == "__main__":
