@@ -14,7 +14,7 @@ from quorate.errors import ConflictError, DataError
 from quorate.schema import UNFIT, Schema
 from quorate.store.database import insert_into
 from quorate.store.log import record
-from quorate.store.records import Campaign, ModelOutputs, fresh, room, state_to_json
+from quorate.store.records import Campaign, Gold, ModelOutputs, fresh, room, state_to_json
 from quorate.store.tables import items, scores
 
 BATCH = 500  # rows of one statement; SQLite binds at most 32,766 values
@@ -46,13 +46,11 @@ def add_items(connection: Connection, campaign: Campaign, new: Iterable[NewItem]
     caller's transaction then keeps nothing of the upload.
     """
     added = unchanged = 0
-    state = fresh(campaign.schema)
-    start = {"state": state_to_json(state), "room": room(state, campaign.settings, 0), "priority": 0.0}
     rows = enumerate(new, 1)
     while batch := list(islice(rows, BATCH)):
         for number, item in batch:
             _check(campaign.schema, item, number)
-        ids = _insert(connection, campaign, [item for _, item in batch], start)
+        ids = _insert(connection, campaign, [item for _, item in batch])
         _write_scores(connection, campaign.schema, ids, [item for _, item in batch if item.external_id in ids])
         added += len(ids)
         unchanged += len(batch) - len(ids)
@@ -87,9 +85,7 @@ def add_scores(
 
 
 # ---- parts ----------------------------------------------------------------------------------------------------------
-def _insert(
-    connection: Connection, campaign: Campaign, batch: Sequence[NewItem], start: Mapping[str, Any]
-) -> dict[str, int]:
+def _insert(connection: Connection, campaign: Campaign, batch: Sequence[NewItem]) -> dict[str, int]:
     """External id to id, of those that were not there."""
     values = {
         item.external_id: {
@@ -99,7 +95,7 @@ def _insert(
             "gold": dict(item.gold) if item.gold else None,
             "anchor": item.anchor,
             "restricted": item.restricted,
-            **start,
+            **_start(campaign, item.gold),
         }
         for item in batch
     }
@@ -114,6 +110,11 @@ def _insert(
     ids = {external_id: item_id for external_id, item_id in made}  # noqa: C416 # rows are no pairs to the type checker
     _refuse_changed(connection, campaign, [value for name, value in values.items() if name not in ids])
     return ids
+
+
+def _start(campaign: Campaign, gold: Gold) -> dict[str, Any]:
+    state = fresh(campaign.schema, gold)
+    return {"state": state_to_json(state), "room": room(state, campaign.settings, 0), "priority": 0.0}
 
 
 def _refuse_changed(connection: Connection, campaign: Campaign, there: Sequence[Mapping[str, Any]]) -> None:

@@ -2,33 +2,34 @@
 
 A lease is a seat of one person at one item, for the tasks that were open when it was granted. Every condition of
 admission is one number on the item's row, its room, and the row is locked before it is read; so no item and task ever
-has more people at it than the campaign's overlap. Time comes in as `now`, in seconds since 1970.
+has more people at it than the campaign's overlap. Where there is a budget, a seat is granted only for what is left of
+it, and holds its price ready. Time comes in as `now`, in seconds since 1970.
 """
 
 from __future__ import annotations
 
 import secrets
-from functools import cache
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, bindparam, exists, select, update
+from sqlalchemy import Connection, select, update
 
 from quorate.errors import ConflictError, NotFoundError
-from quorate.store.database import Database, insert_into
-from quorate.store.log import record
-from quorate.store.records import admitted, seated
-from quorate.store.rows import (
-    Held,
-    held_of,
-    items_with_campaign,
-    lock_item,
-    lock_item_of,
-    no_lease,
-    save_item,
-)
-from quorate.store.tables import campaigns, items, leases, members
+from quorate.store.database import Database
+from quorate.store.free import Seeker, in_hand, read_seekers, seats_for
+from quorate.store.rows import Held, hold_purses, lock_items, no_lease, pricing, read_contents, read_leases
+from quorate.store.tables import items, leases
+from quorate.store.writes import Writes
 
 SWEEP = 200  # leases given back in one transaction
+
+
+class Ask(NamedTuple):
+    """A person asks for work; with `gold`, rather for a question of known truth."""
+
+    campaign_id: int
+    user_id: int
+    gold: bool = False
 
 
 class Lease(NamedTuple):
@@ -51,11 +52,32 @@ def lease(database: Database, campaign_id: int, user_id: int, *, now: float, gol
 
     With `gold`, an item of known truth is preferred. Raises NotFoundError for who is no member of the campaign.
     """
-    found = database.write(lambda connection: _lease(connection, campaign_id, user_id, now, gold, waits=False))
+    asks = [Ask(campaign_id, user_id, gold)]
+    found = database.write(lambda connection: lease_many(connection, asks, now=now))[0]
     if found is None:  # rows in others' hands were passed over, and seats may have expired: look again, and wait
         sweep(database, now=now, campaign_id=campaign_id)
-        found = database.write(lambda connection: _lease(connection, campaign_id, user_id, now, gold, waits=True))
+        found = database.write(lambda connection: lease_many(connection, asks, now=now, waits=True))[0]
+    if isinstance(found, NotFoundError):
+        raise found
     return found
+
+
+def lease_many(
+    connection: Connection, asks: Sequence[Ask], *, now: float, waits: bool = False
+) -> list[Lease | NotFoundError | None]:
+    """What each of these people is given, in one transaction; without `waits`, rows in others' hands are passed over.
+
+    A person's requests go one after the other, since the member's row is held; of two at once both get the same seat.
+    """
+    purses = hold_purses(connection, {ask.campaign_id for ask in asks})
+    seekers = read_seekers(connection, {(ask.campaign_id, ask.user_id): ask.gold for ask in asks})
+    given = in_hand(connection, seekers, now=now)
+    waiting = [seeker for who, seeker in seekers.items() if seeker.state == "running" and who not in given]
+    writes = Writes()
+    for seeker, held, tasks in seats_for(connection, waiting, purses, waits=waits):
+        given[seeker.campaign_id, seeker.user_id] = _granted(held, seeker.user_id, seeker.name, tasks, writes, now=now)
+    writes.flush(connection)
+    return _handed_out(connection, asks, seekers, given)
 
 
 def renew(database: Database, lease_id: str, user_id: int, *, now: float) -> Lease:
@@ -65,13 +87,12 @@ def renew(database: Database, lease_id: str, user_id: int, *, now: float) -> Lea
     """
 
     def work(connection: Connection) -> Lease:
-        held = lock_item_of(connection, lease_id, user_id)
-        row = read_lease(connection, lease_id)
+        held, row = hold_lease(connection, lease_id, user_id)
         if row.state != "open" or row.expires_at <= now:
             raise ConflictError("the lease has ended; ask for the next item")
         expires_at = now + held.campaign.settings.lease_s
         connection.execute(update(leases).where(leases.c.id == lease_id).values(expires_at=expires_at))
-        return _of(held, row)._replace(expires_at=expires_at)
+        return with_content(connection, [_lease_of(held, row)])[0]._replace(expires_at=expires_at)
 
     return database.write(work)
 
@@ -83,16 +104,17 @@ def skip(database: Database, lease_id: str, user_id: int, *, now: float) -> None
     """
 
     def work(connection: Connection) -> None:
-        held = lock_item_of(connection, lease_id, user_id)
-        row = read_lease(connection, lease_id)
+        held, row = hold_lease(connection, lease_id, user_id)
         if row.state in {"answered", "withdrawn"}:
             raise ConflictError("the lease was answered; take the answer back instead")
         if row.state == "skipped":
             return
-        end_lease(connection, lease_id, "skipped")
-        save_item(connection, without_seat(held, row))
+        writes = Writes()
+        writes.items[held.id] = unseated(held, row, writes)
+        writes.end(lease_id, "skipped")
         body = {"tasks": row.tasks}
-        record(connection, held.campaign.id, "skipped", body, now=now, item_id=held.id, user_id=user_id)
+        writes.tell(held.campaign.id, "skipped", body, now=now, item_id=held.id, user_id=user_id)
+        writes.flush(connection)
 
     database.write(work)
 
@@ -106,145 +128,130 @@ def sweep(database: Database, *, now: float, campaign_id: int | None = None) -> 
 
 
 # ---- parts that submission shares -----------------------------------------------------------------------------------
-def grant(connection: Connection, held: Held, user_id: int, tasks: tuple[str, ...], *, now: float) -> Lease:
-    """A new lease of these tasks, under the next fence; the item's counters are written with it."""
-    after = held._replace(state=seated(held.state, tasks, 1), leased=held.leased + 1, fence=held.fence + 1)
-    values: dict[str, Any] = {
+def hold_lease(connection: Connection, lease_id: str, user_id: int) -> tuple[Held, Any]:
+    """The lease's item, held, and the lease as it is then.
+
+    Raises NotFoundError for a lease that is not this user's, or was replaced.
+    """
+    before = read_leases(connection, [lease_id]).get(lease_id)
+    if before is None or before.user_id != user_id:
+        raise no_lease()
+    hold_purses(connection, [before.campaign_id])
+    held = lock_items(connection, [before.item_id])[before.item_id]
+    row = read_leases(connection, [lease_id]).get(lease_id)
+    if row is None:
+        raise no_lease()
+    return held, row
+
+
+def grant(held: Held, user_id: int, name: str, tasks: tuple[str, ...], writes: Writes, *, now: float) -> Lease:
+    """A new lease of these tasks, under the next fence; its content is yet to be read."""
+    return _lease_of(held, _granted(held, user_id, name, tasks, writes, now=now))
+
+
+def unseated(held: Held, row: Any, writes: Writes) -> Held:
+    """The item when that lease ends; one that has ended already holds no seat and no money."""
+    if row.state != "open":
+        return held
+    writes.reserved[held.campaign.id] -= row.price
+    return held.unseat(row.tasks)
+
+
+def with_content(connection: Connection, found: Sequence[Lease]) -> list[Lease]:
+    """The leases with what is to be shown."""
+    contents = read_contents(connection, {each.item_id for each in found}) if found else {}
+    return [each._replace(content=contents[each.item_id]) for each in found]
+
+
+# ---- parts ----------------------------------------------------------------------------------------------------------
+class _Seat(NamedTuple):
+    """A lease as it is granted, named as its columns are."""
+
+    id: str
+    item_id: int
+    external_id: str
+    tasks: list[str]
+    granted_at: float
+    expires_at: float
+    fence: int
+    campaign_id: int
+
+
+def _granted(held: Held, user_id: int, name: str, tasks: Collection[str], writes: Writes, *, now: float) -> _Seat:
+    campaign, price_of = held.campaign, pricing(held.campaign)
+    after = held.seat(tasks)
+    price = sum(price_of(task, name) for task in tasks)
+    row: dict[str, Any] = {
         "id": secrets.token_urlsafe(24),
         "item_id": held.id,
         "user_id": user_id,
         "tasks": list(tasks),
         "state": "open",
         "granted_at": now,
-        "expires_at": now + held.campaign.settings.lease_s,
+        "expires_at": now + campaign.settings.lease_s,
         "fence": after.fence,
+        "price": price,
     }
-    again = {name: value for name, value in values.items() if name not in {"item_id", "user_id"}}
-    connection.execute(
-        insert_into(connection, leases)
-        .values(values)
-        .on_conflict_do_update(index_elements=[leases.c.item_id, leases.c.user_id], set_=again)
+    writes.items[held.id] = after
+    writes.leases.append(row)
+    writes.reserved[campaign.id] += price
+    return _Seat(row["id"], held.id, held.external_id, row["tasks"], now, row["expires_at"], after.fence, campaign.id)
+
+
+def _handed_out(
+    connection: Connection,
+    asks: Sequence[Ask],
+    seekers: dict[tuple[int, int], Seeker],
+    given: dict[tuple[int, int], Any],
+) -> list[Lease | NotFoundError | None]:
+    contents = read_contents(connection, {seat.item_id for seat in given.values()}) if given else {}
+    found = list[Lease | NotFoundError | None]()
+    for ask in asks:
+        who = ask.campaign_id, ask.user_id
+        if who not in seekers:
+            found.append(NotFoundError(f"there is no campaign {ask.campaign_id} of yours"))
+        elif who not in given:
+            found.append(None)
+        else:
+            seat = given[who]
+            lease_ = _seated_lease(seat, seat.external_id, seat.campaign_id)
+            found.append(lease_._replace(content=contents[seat.item_id]))
+    return found
+
+
+def _lease_of(held: Held, row: Any) -> Lease:
+    return _seated_lease(row, held.external_id, held.campaign.id)
+
+
+def _seated_lease(row: Any, external_id: str, campaign_id: int) -> Lease:
+    return Lease(
+        row.id,
+        campaign_id,
+        row.item_id,
+        external_id,
+        None,
+        tuple(row.tasks),
+        row.granted_at,
+        row.expires_at,
+        row.fence,
     )
-    save_item(connection, after)
-    return _of(held, Seat(*(values[name] for name in Seat._fields)))
-
-
-def read_lease(connection: Connection, lease_id: str) -> Any:
-    """The lease's row, once its item is held. Raises NotFoundError when it was replaced meanwhile."""
-    row = connection.execute(select(leases).where(leases.c.id == lease_id)).first()
-    if row is None:
-        raise no_lease()
-    return row
-
-
-def end_lease(connection: Connection, lease_id: str, state: str) -> None:
-    """Write down how a lease ended."""
-    connection.execute(update(leases).where(leases.c.id == lease_id).values(state=state))
-
-
-def without_seat(held: Held, row: Any) -> Held:
-    """The item when that lease ends; one that has ended already holds no seat."""
-    if row.state != "open":
-        return held
-    return held._replace(state=seated(held.state, row.tasks, -1), leased=held.leased - 1)
-
-
-class Seat(NamedTuple):
-    """A lease's own columns, as `Lease` needs them."""
-
-    id: str
-    tasks: list[str]
-    granted_at: float
-    expires_at: float
-    fence: int
-
-
-# ---- parts ----------------------------------------------------------------------------------------------------------
-def _lease(
-    connection: Connection, campaign_id: int, user_id: int, now: float, gold: bool, *, waits: bool
-) -> Lease | None:
-    if _state_for(connection, campaign_id, user_id) != "running":
-        return None
-    who = {"of_campaign": campaign_id, "of_user": user_id}
-    in_hand = connection.execute(IN_HAND, who | {"at": now}).first()
-    if in_hand:
-        return _of(held_of(in_hand), Seat(*(getattr(in_hand, f"lease_{name}") for name in Seat._fields)))
-    row = connection.execute(_free(waits, gold=True), who).first() if gold else None
-    row = row or connection.execute(_free(waits, gold=False), who).first()
-    if row is None:
-        return None
-    held = held_of(row)
-    return grant(connection, held, user_id, admitted(held.state, held.campaign.settings), now=now)
-
-
-def _state_for(connection: Connection, campaign_id: int, user_id: int) -> str:
-    """The campaign's state. The member's row is locked: a person's requests for work go one after the other."""
-    state = connection.execute(MEMBER, {"of_campaign": campaign_id, "of_user": user_id}).scalar()
-    if state is None:
-        raise NotFoundError(f"there is no campaign {campaign_id} of yours")
-    return state
-
-
-MEMBER = (
-    select(campaigns.c.state)
-    .join(members, members.c.campaign_id == campaigns.c.id)
-    .where(campaigns.c.id == bindparam("of_campaign"), members.c.user_id == bindparam("of_user"))
-    .with_for_update(of=members)
-)
-LEASE = tuple(leases.c[name].label(f"lease_{name}") for name in Seat._fields)
-
-
-# the person's lease; of several (one was taken up again by an undo) the last
-IN_HAND = (
-    items_with_campaign()
-    .add_columns(*LEASE)
-    .join(leases, leases.c.item_id == items.c.id)
-    .where(items.c.campaign_id == bindparam("of_campaign"), leases.c.user_id == bindparam("of_user"))
-    .where(leases.c.state == "open", leases.c.expires_at > bindparam("at"))
-    .order_by(leases.c.granted_at.desc())
-    .limit(1)
-)
-
-
-@cache
-def _free(waits: bool, gold: bool) -> Select[Any]:
-    """The most urgent item with room at which this person neither sits nor sat."""
-    sat = exists().where(
-        leases.c.item_id == items.c.id,
-        leases.c.user_id == bindparam("of_user"),
-        leases.c.state.in_(["open", "answered", "skipped"]),
-    )
-    chosen = items_with_campaign().where(items.c.campaign_id == bindparam("of_campaign"), items.c.room > 0, ~sat)
-    chosen = chosen.where(items.c.gold.is_not(None)) if gold else chosen
-    ordered = chosen.order_by(items.c.priority.desc(), items.c.id).limit(1)
-    return ordered.with_for_update(of=items, skip_locked=not waits)
 
 
 def _sweep(connection: Connection, now: float, campaign_id: int | None) -> int:
-    due = select(leases.c.id, leases.c.item_id).where(leases.c.state == "open", leases.c.expires_at <= now)
-    if campaign_id is not None:
-        due = due.join(items, items.c.id == leases.c.item_id).where(items.c.campaign_id == campaign_id)
-    ended = 0
-    for lease_id, item_id in connection.execute(due.order_by(leases.c.item_id).limit(SWEEP)).all():
-        held = lock_item(connection, item_id)
-        row = connection.execute(select(leases).where(leases.c.id == lease_id)).first()
-        if row is None or row.state != "open" or row.expires_at > now:
+    due = select(leases.c.id, leases.c.item_id, items.c.campaign_id).join(items, items.c.id == leases.c.item_id)
+    due = due.where(leases.c.state == "open", leases.c.expires_at <= now)
+    due = due if campaign_id is None else due.where(items.c.campaign_id == campaign_id)
+    found = connection.execute(due.order_by(leases.c.item_id).limit(SWEEP)).all()
+    if not found:
+        return 0
+    hold_purses(connection, {row.campaign_id for row in found})
+    held = lock_items(connection, {row.item_id for row in found})
+    writes, ended = Writes(), 0
+    for row in read_leases(connection, [row.id for row in found]).values():
+        if row.state != "open" or row.expires_at > now:
             continue  # answered, renewed or swept while we waited for the item
-        end_lease(connection, lease_id, "expired")
-        save_item(connection, without_seat(held, row))
+        held[row.item_id] = writes.items[row.item_id] = unseated(held[row.item_id], row, writes)
+        writes.end(row.id, "expired")
         ended += 1
+    writes.flush(connection)
     return ended
-
-
-def _of(held: Held, seat: Any) -> Lease:
-    return Lease(
-        seat.id,
-        held.campaign.id,
-        held.id,
-        held.external_id,
-        held.content,
-        tuple(seat.tasks),
-        seat.granted_at,
-        seat.expires_at,
-        seat.fence,
-    )

@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, select
 
 from quorate.store.database import Database
-from quorate.store.records import Decider, ItemState, fresh, judged, room
-from quorate.store.rows import Held, evidence_of, lock_item, read_labels, save_item
+from quorate.store.records import Decider, ItemState, fresh, judged
+from quorate.store.rows import Held, Witnesses, lock_item, read_labels
 from quorate.store.tables import items, leases
+from quorate.store.writes import Writes
 
 CLOSE = 1e-9  # a posterior that took its labels in another order, or in one piece, differs in the last digits
 BATCH = 200
@@ -70,7 +71,9 @@ def _item(connection: Connection, decider: Decider, item_id: int, *, mend: bool)
     anew = _anew(connection, decider, held)
     differences = _differences(held, stored_room, anew)
     if mend and differences:
-        save_item(connection, anew)
+        writes = Writes()
+        writes.items[anew.id] = anew
+        writes.flush(connection)
     return differences
 
 
@@ -81,15 +84,17 @@ def _anew(connection: Connection, decider: Decider, held: Held) -> Held:
     ).scalars()
     taken = [list(tasks) for tasks in seats]
     at_task = Counter(task for tasks in taken for task in tasks)
-    state: ItemState = {name: task._replace(leased=at_task[name]) for name, task in fresh(held.campaign.schema).items()}
+    start = fresh(held.campaign.schema, held.gold)
+    state: ItemState = {name: task._replace(leased=at_task[name]) for name, task in start.items()}
     live = read_labels(connection, held.id).live
-    verdict = decider.decide(held.campaign, evidence_of(connection, held, live))
-    return held._replace(state=judged(state, verdict, live), leased=len(taken), priority=verdict.priority)
+    verdict = decider.decide(held.campaign, Witnesses(connection, [held]).of(held.id, live))
+    state = judged(state, verdict, live, held.gold)
+    return held._replace(state=state, leased=len(taken), priority=verdict.priority)
 
 
 def _differences(held: Held, stored_room: int, anew: Held) -> list[Difference]:
     pairs: list[tuple[str, Any, Any]] = [
-        ("room", stored_room, room(anew.state, anew.campaign.settings, anew.leased)),
+        ("room", stored_room, anew.room()),
         ("leased", held.leased, anew.leased),
         ("priority", held.priority, anew.priority),
     ]

@@ -8,8 +8,8 @@ the overlap cap; an item's `room` is how many people may be let in now.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -18,6 +18,7 @@ from quorate.schema import Schema
 
 Phase = Literal["draft", "running", "paused", "done"]
 ModelOutputs = Mapping[str, Mapping[str, Mapping[str, float]]]  # task -> model -> {class: score}
+Gold = Mapping[str, str] | None  # task -> class
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,8 @@ class Settings:
     """How a campaign asks.
 
     `overlap` people at most are asked the same question, `together` of them at the same time; a lease lasts `lease_s`
-    seconds; an answer that comes after its lease is kept as evidence, or refused.
+    seconds; an answer that comes after its lease is kept as evidence, or refused. A question of known truth is asked at
+    the rate `gold_rate`; a task that `skills` names is asked only of those who have that skill.
     """
 
     overlap: int = 3
@@ -34,6 +36,7 @@ class Settings:
     late: Literal["keep", "refuse"] = "keep"
     blind: bool = True
     gold_rate: float = 0.0
+    skills: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
 
     def __post_init__(self) -> None:
         whole = float(self.overlap).is_integer() and float(self.together).is_integer()  # settings come from JSON too
@@ -43,6 +46,8 @@ class Settings:
             raise SettingError(f"lease_s is between 1 second and 7 days, not {self.lease_s}")
         if self.late not in {"keep", "refuse"}:
             raise SettingError(f"late is 'keep' or 'refuse', not {self.late!r}")
+        if not all(self.skills.values()):
+            raise SettingError("a task in skills names the skill that it asks for; leave out one that asks for none")
         if not 0 <= self.gold_rate <= 1:
             raise SettingError(f"gold_rate is between 0 and 1, not {self.gold_rate}")
 
@@ -69,6 +74,7 @@ class Campaign(NamedTuple):
     version: int
     policy_version: int
     model_version: int | None
+    budget: float | None = None
 
 
 class TaskState(NamedTuple):
@@ -98,6 +104,7 @@ class LabelRow(NamedTuple):
     late: bool
     turn: int
     user_id: int
+    cost: float = 0.0
 
 
 class Evidence(NamedTuple):
@@ -125,6 +132,7 @@ class Verdict(NamedTuple):
 
     tasks: Mapping[str, TaskVerdict]
     priority: float
+    calibrator: str | None = None  # what made the confidence trustworthy, where the model names it
 
 
 @runtime_checkable
@@ -147,9 +155,10 @@ def room(state: ItemState, settings: Settings, leases: int) -> int:
     return max(0, min(max(seats, default=0), settings.together - leases))
 
 
-def admitted(state: ItemState, settings: Settings) -> tuple[str, ...]:
-    """The tasks that a person who is let in now is asked."""
-    return tuple(name for name, task in state.items() if task.admits(settings.overlap))
+def admitted(state: ItemState, settings: Settings, skills: Collection[str] = ()) -> tuple[str, ...]:
+    """The tasks that a person with these skills, let in now, is asked."""
+    free = (name for name, task in state.items() if task.admits(settings.overlap))
+    return tuple(name for name in free if name not in settings.skills or settings.skills[name] in skills)
 
 
 def seated(state: ItemState, tasks: Iterable[str], by: Literal[1, -1]) -> ItemState:
@@ -158,18 +167,27 @@ def seated(state: ItemState, tasks: Iterable[str], by: Literal[1, -1]) -> ItemSt
     return {name: task._replace(leased=task.leased + by) if name in of else task for name, task in state.items()}
 
 
-def judged(state: ItemState, verdict: Verdict, labels: Sequence[LabelRow]) -> ItemState:
-    """The state under a verdict that rests on these live labels."""
+def judged(state: ItemState, verdict: Verdict, labels: Sequence[LabelRow], gold: Gold = None) -> ItemState:
+    """The state under a verdict that rests on these live labels; what is known is not for the verdict to decide."""
     given = {name: sum(row.task == name for row in labels) for name in state}
+    known = gold or {}
     return {
-        name: TaskState(given[name], state[name].leased, now.open, now.label, now.confidence)
+        name: known_state(known[name], given[name], state[name].leased)
+        if name in known
+        else TaskState(given[name], state[name].leased, now.open, now.label, now.confidence)
         for name, now in ((name, verdict.tasks[name]) for name in state)
     }
 
 
-def fresh(schema: Schema) -> ItemState:
-    """The state of an item of which nothing is known."""
-    return {task.name: TaskState() for task in schema.tasks}
+def known_state(label: str, given: int = 0, leased: int = 0) -> TaskState:
+    """A task whose answer is known: closed to the queue, asked only to see how people do."""
+    return TaskState(given, leased, open=False, label=label, confidence=1.0)
+
+
+def fresh(schema: Schema, gold: Gold = None) -> ItemState:
+    """The state of an item of which nothing is known but its gold."""
+    known = gold or {}
+    return {task.name: known_state(known[task.name]) if task.name in known else TaskState() for task in schema.tasks}
 
 
 def state_from_json(value: Mapping[str, Mapping[str, Any]]) -> ItemState:
@@ -196,6 +214,7 @@ def campaign_of(row: Any) -> Campaign:
         row.version,
         row.policy_version,
         row.model_version,
+        row.budget,
     )
 
 

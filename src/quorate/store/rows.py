@@ -1,15 +1,19 @@
-"""The queue's reading and writing of one item: its locked row, its live labels, the verdict written back.
+"""The queue's reading and writing of items: their locked rows, their live labels, the verdicts written back.
 
 Whoever changes an item, its leases or its labels holds the item's row first. What is read after the lock is therefore
-the last word: PostgreSQL re-reads only the locked row itself, anything else in the same statement may be stale.
+the last word: PostgreSQL re-reads only the locked row itself, anything else in the same statement may be stale. Rows
+are locked in the order of their ids, campaigns before items, so that two transactions never wait for each other.
+
+All of it works on many items at once: a statement costs about the same for one row and for fifty.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, select
 
 from quorate.errors import NotFoundError
 from quorate.policy.prices import Prices
@@ -18,6 +22,7 @@ from quorate.store.records import (
     Campaign,
     Decider,
     Evidence,
+    Gold,
     ItemState,
     LabelRow,
     ModelOutputs,
@@ -25,10 +30,11 @@ from quorate.store.records import (
     campaign_of,
     judged,
     room,
+    seated,
     state_from_json,
-    state_to_json,
 )
-from quorate.store.tables import campaigns, decisions, items, labels, leases, scores, users
+from quorate.store.tables import campaigns, items, labels, leases, scores, users
+from quorate.store.writes import Writes
 
 
 class Held(NamedTuple):
@@ -36,13 +42,25 @@ class Held(NamedTuple):
 
     id: int
     external_id: str
-    content: Any
     state: ItemState
     priority: float
     leased: int
     fence: int
     scored: int
+    gold: Gold
     campaign: Campaign
+
+    def seat(self, tasks: Iterable[str]) -> Held:
+        """With one person more at these tasks."""
+        return self._replace(state=seated(self.state, tasks, 1), leased=self.leased + 1, fence=self.fence + 1)
+
+    def unseat(self, tasks: Iterable[str]) -> Held:
+        """With one person less at these tasks."""
+        return self._replace(state=seated(self.state, tasks, -1), leased=self.leased - 1)
+
+    def room(self) -> int:
+        """How many more people may be let in now."""
+        return room(self.state, self.campaign.settings, self.leased)
 
 
 class Change(NamedTuple):
@@ -52,97 +70,6 @@ class Change(NamedTuple):
     reopened: tuple[str, ...]
 
 
-ITEM = (items.c.external_id, items.c.content, items.c.priority, items.c.leased, items.c.fence, items.c.scored)
-CAMPAIGN = tuple(campaigns.c[name] for name in Campaign._fields)
-ITEM_STATE = items.c.state.label("item_state")
-ITEM_ID = items.c.id.label("item_id")
-
-
-def items_with_campaign() -> Select[Any]:
-    """Items beside their campaign, to be narrowed and locked."""
-    return select(ITEM_ID, *ITEM, ITEM_STATE, *CAMPAIGN).join(campaigns, campaigns.c.id == items.c.campaign_id)
-
-
-# Statements of the hot paths are built once: to build one costs more than to run it.
-BY_ID = items_with_campaign().where(items.c.id == bindparam("of_item")).with_for_update(of=items)
-BY_LEASE = (
-    items_with_campaign()
-    .join(leases, leases.c.item_id == items.c.id)
-    .where(leases.c.id == bindparam("of_lease"), leases.c.user_id == bindparam("of_user"))
-    .with_for_update(of=items)
-)
-SAVE = (
-    update(items)
-    .where(items.c.id == bindparam("of_item"))
-    .values(
-        state=bindparam("to_state"),
-        room=bindparam("to_room"),
-        priority=bindparam("to_priority"),
-        leased=bindparam("to_leased"),
-        fence=bindparam("to_fence"),
-        version=items.c.version + 1,
-    )
-)
-LABELS = (
-    select(labels.c.id, labels.c.task, users.c.name, labels.c.label, labels.c.late, labels.c.turn, labels.c.user_id)
-    .join(users, users.c.id == labels.c.user_id)
-    .where(labels.c.item_id == bindparam("of_item"))
-    .order_by(labels.c.id)
-)
-
-
-def held_of(row: Any) -> Held:
-    """A row of `items_with_campaign`."""
-    state = state_from_json(row.item_state)
-    return Held(
-        row.item_id,
-        row.external_id,
-        row.content,
-        state,
-        row.priority,
-        row.leased,
-        row.fence,
-        row.scored,
-        campaign_of(row),
-    )
-
-
-def lock_item(connection: Connection, item_id: int) -> Held:
-    """The item, held until the end of the transaction. Raises NotFoundError."""
-    row = connection.execute(BY_ID, {"of_item": item_id}).first()
-    if row is None:
-        raise NotFoundError(f"there is no item {item_id}")
-    return held_of(row)
-
-
-def lock_item_of(connection: Connection, lease_id: str, user_id: int) -> Held:
-    """The item of that lease, held. Raises NotFoundError for a lease that is not this user's, or was replaced."""
-    row = connection.execute(BY_LEASE, {"of_lease": lease_id, "of_user": user_id}).first()
-    if row is None:
-        raise no_lease()
-    return held_of(row)
-
-
-def no_lease() -> NotFoundError:
-    """The answer to a lease that is another's, was replaced by a later one, or never was: all the same."""
-    return NotFoundError("there is no such lease; ask for the next item")
-
-
-def save_item(connection: Connection, held: Held) -> None:
-    """Write the item back with its room counted anew."""
-    connection.execute(
-        SAVE,
-        {
-            "of_item": held.id,
-            "to_state": state_to_json(held.state),
-            "to_room": room(held.state, held.campaign.settings, held.leased),
-            "to_priority": held.priority,
-            "to_leased": held.leased,
-            "to_fence": held.fence,
-        },
-    )
-
-
 class Log(NamedTuple):
     """All that was ever said of an item: what stands, and the last turn of every task and person."""
 
@@ -150,10 +77,127 @@ class Log(NamedTuple):
     turns: Mapping[tuple[str, int], int]
 
 
+class Purse(NamedTuple):
+    """What a campaign may spend, has spent on labels that stand, and holds ready for open leases."""
+
+    budget: float | None
+    spent: float
+    reserved: float
+
+    def left(self) -> float:
+        """What may still be promised."""
+        return float("inf") if self.budget is None else self.budget - self.spent - self.reserved
+
+
+# ---- statements, built once: to build one costs more than to run it -------------------------------------------------
+IDS = bindparam("ids", expanding=True)
+ITEM = [items.c[name] for name in ("id", "external_id", "state", "priority", "leased", "fence", "scored", "gold")]
+ITEM.append(items.c.campaign_id)
+BY_IDS = select(*ITEM).where(items.c.id.in_(IDS)).order_by(items.c.id).with_for_update()
+CAMPAIGNS = select(*(campaigns.c[name] for name in Campaign._fields)).where(campaigns.c.id.in_(IDS))
+PURSES = (
+    select(campaigns.c.id, campaigns.c.budget, campaigns.c.spent, campaigns.c.reserved)
+    .where(campaigns.c.id.in_(IDS), campaigns.c.budget.is_not(None))
+    .order_by(campaigns.c.id)
+    .with_for_update()
+)
+LEASES = (
+    select(leases, items.c.campaign_id, users.c.name.label("user_name"))
+    .join(items, items.c.id == leases.c.item_id)
+    .join(users, users.c.id == leases.c.user_id)
+    .where(leases.c.id.in_(IDS))
+)
+CONTENTS = select(items.c.id, items.c.content).where(items.c.id.in_(IDS))
+LABELS = (
+    select(
+        labels.c.id,
+        labels.c.task,
+        users.c.name,
+        labels.c.label,
+        labels.c.late,
+        labels.c.turn,
+        labels.c.user_id,
+        labels.c.cost,
+        labels.c.item_id,
+    )
+    .join(users, users.c.id == labels.c.user_id)
+    .where(labels.c.item_id.in_(IDS))
+    .order_by(labels.c.id)
+)
+SCORES = select(scores).where(scores.c.item_id.in_(IDS)).order_by(scores.c.model)
+
+
+# ---- campaigns and items --------------------------------------------------------------------------------------------
+def read_campaigns(connection: Connection, ids: Iterable[int]) -> dict[int, Campaign]:
+    """The campaigns that there are of these."""
+    return {row.id: campaign_of(row) for row in connection.execute(CAMPAIGNS, {"ids": sorted(set(ids))})}
+
+
+def hold_purses(connection: Connection, campaign_ids: Iterable[int]) -> dict[int, Purse]:
+    """The purses of those of the campaigns that have a budget, held."""
+    rows = connection.execute(PURSES, {"ids": sorted(set(campaign_ids))})
+    return {row.id: Purse(row.budget, row.spent, row.reserved) for row in rows}
+
+
+def lock_items(connection: Connection, ids: Iterable[int]) -> dict[int, Held]:
+    """The items that there are of these, held until the end of the transaction."""
+    return held_of(connection, connection.execute(BY_IDS, {"ids": sorted(set(ids))}).all())
+
+
+def lock_item(connection: Connection, item_id: int) -> Held:
+    """The item, held until the end of the transaction. Raises NotFoundError."""
+    held = lock_items(connection, [item_id])
+    if not held:
+        raise NotFoundError(f"there is no item {item_id}")
+    return held[item_id]
+
+
+def held_of(connection: Connection, rows: Sequence[Any]) -> dict[int, Held]:
+    """Locked rows with the columns of ITEM, each beside its campaign."""
+    of = read_campaigns(connection, {row.campaign_id for row in rows}) if rows else {}
+    return {
+        row.id: Held(
+            row.id,
+            row.external_id,
+            state_from_json(row.state),
+            row.priority,
+            row.leased,
+            row.fence,
+            row.scored,
+            row.gold,
+            of[row.campaign_id],
+        )
+        for row in rows
+    }
+
+
+def read_contents(connection: Connection, ids: Iterable[int]) -> dict[int, Any]:
+    """What is shown of the items."""
+    return {row.id: row.content for row in connection.execute(CONTENTS, {"ids": list(ids)})}
+
+
+def read_leases(connection: Connection, lease_ids: Iterable[str]) -> dict[str, Any]:
+    """The leases that there are of these, each with its item's campaign and its person's name."""
+    return {row.id: row for row in connection.execute(LEASES, {"ids": list(lease_ids)})}
+
+
+def no_lease() -> NotFoundError:
+    """The answer to a lease that is another's, was replaced by a later one, or never was: all the same."""
+    return NotFoundError("there is no such lease; ask for the next item")
+
+
+# ---- labels ---------------------------------------------------------------------------------------------------------
+def read_logs(connection: Connection, item_ids: Sequence[int]) -> dict[int, Log]:
+    """What was said of each of the items."""
+    found: dict[int, list[LabelRow]] = {item_id: [] for item_id in item_ids}
+    for *label, item_id in connection.execute(LABELS, {"ids": list(item_ids)}):
+        found[item_id].append(LabelRow(*label))
+    return {item_id: log_of(rows) for item_id, rows in found.items()}
+
+
 def read_labels(connection: Connection, item_id: int) -> Log:
-    """The item's labels, oldest first."""
-    rows = connection.execute(LABELS, {"of_item": item_id})
-    return log_of([LabelRow(*row) for row in rows])
+    """What was said of the item."""
+    return read_logs(connection, [item_id])[item_id]
 
 
 def log_of(rows: Sequence[LabelRow]) -> Log:
@@ -163,36 +207,55 @@ def log_of(rows: Sequence[LabelRow]) -> Log:
     return Log(tuple(live), {key: row.turn for key, row in last.items()})
 
 
+# ---- evidence and verdict -------------------------------------------------------------------------------------------
+class Witnesses:
+    """Evidence of many items; scores are read for all of them at once, and only if a decider asks."""
+
+    def __init__(self, connection: Connection, held: Iterable[Held]) -> None:
+        self._connection = connection
+        self._held = {each.id: each for each in held}
+        self._scores: Mapping[int, ModelOutputs] | None = None
+
+    def of(self, item_id: int, live: Sequence[LabelRow]) -> Evidence:
+        """What a decider may know of that item."""
+        held = self._held[item_id]
+        campaign_id = held.campaign.id
+        return Evidence(
+            held.id,
+            held.external_id,
+            held.scored,
+            tuple(live),
+            lambda: self._read().get(item_id, {}),
+            lambda version: read_archive(self._connection, campaign_id, version),
+        )
+
+    def _read(self) -> Mapping[int, ModelOutputs]:
+        if self._scores is None:
+            self._scores = _read_scores(self._connection, {key: held.campaign for key, held in self._held.items()})
+        return self._scores
+
+
 def read_scores(connection: Connection, campaign: Campaign, item_id: int) -> ModelOutputs:
     """The item's scores: task -> model -> {class: score}."""
-    found: dict[str, dict[str, dict[str, float]]] = {}
-    rows = connection.execute(select(scores).where(scores.c.item_id == item_id).order_by(scores.c.model))
-    for row in rows:
-        classes = campaign.schema.task(row.task).classes
-        found.setdefault(row.task, {})[row.model] = dict(zip(classes, row.probs, strict=True))
+    return _read_scores(connection, {item_id: campaign}).get(item_id, {})
+
+
+def _read_scores(connection: Connection, of: Mapping[int, Campaign]) -> Mapping[int, ModelOutputs]:
+    found: dict[int, dict[str, dict[str, dict[str, float]]]] = {}
+    for row in connection.execute(SCORES, {"ids": list(of)}):
+        classes = of[row.item_id].schema.task(row.task).classes
+        of_task = found.setdefault(row.item_id, {}).setdefault(row.task, {})
+        of_task[row.model] = dict(zip(classes, row.probs, strict=True))
     return found
 
 
-def evidence_of(connection: Connection, held: Held, live: Sequence[LabelRow]) -> Evidence:
-    """What a decider may know of the item; scores and model are read only if it asks."""
-    campaign = held.campaign
-    return Evidence(
-        held.id,
-        held.external_id,
-        held.scored,
-        tuple(live),
-        lambda: read_scores(connection, campaign, held.id),
-        lambda version: read_archive(connection, campaign.id, version),
-    )
-
-
 def judge(
-    connection: Connection, decider: Decider, held: Held, live: Sequence[LabelRow], *, now: float
+    decider: Decider, witnesses: Witnesses, held: Held, live: Sequence[LabelRow], writes: Writes, *, now: float
 ) -> tuple[Held, Change]:
-    """The item under the decider's verdict on these live labels; what changed is written to the decisions."""
-    verdict = decider.decide(held.campaign, evidence_of(connection, held, live))
-    after = held._replace(state=judged(held.state, verdict, live), priority=verdict.priority)
-    _write_decisions(connection, held, verdict, live, now)
+    """The item under the decider's verdict on these live labels; what changed goes to the decisions."""
+    verdict = decider.decide(held.campaign, witnesses.of(held.id, live))
+    after = held._replace(state=judged(held.state, verdict, live, held.gold), priority=verdict.priority)
+    writes.decisions += _decisions(held, after, verdict, live, now)
     flipped = [name for name, task in after.state.items() if task.open != held.state[name].open]
     return after, Change(
         tuple(name for name in flipped if not after.state[name].open),
@@ -200,35 +263,42 @@ def judge(
     )
 
 
-def _write_decisions(
-    connection: Connection, before: Held, verdict: Verdict, live: Sequence[LabelRow], now: float
-) -> None:
+def _decisions(before: Held, after: Held, verdict: Verdict, live: Sequence[LabelRow], now: float) -> list[Any]:
     """Provenance: a row for every task that closed, reopened, or is closed with another answer than before."""
-    campaign, rows = before.campaign, list[dict[str, Any]]()
-    for name, task in verdict.tasks.items():
-        was = before.state[name]
-        if task.open == was.open and (task.open or (task.label, task.confidence) == (was.label, was.confidence)):
-            continue
-        used = [row for row in live if row.task == name]
-        rows.append(
-            {
-                "campaign_id": campaign.id,
-                "item_id": before.id,
-                "task": name,
-                "closed": not task.open,
-                "label": task.label,
-                "confidence": task.confidence,
-                "labels_used": [row.id for row in live],  # those of other tasks move this one too
-                "model_version": campaign.model_version,
-                "policy_version": campaign.policy_version,
-                "cost": sum(_price(campaign, row) for row in used),
-                "at": now,
-            }
-        )
-    if rows:
-        connection.execute(insert(decisions), rows)
+    campaign = before.campaign
+    return [
+        {
+            "campaign_id": campaign.id,
+            "item_id": before.id,
+            "task": name,
+            "closed": not task.open,
+            "label": task.label,
+            "confidence": task.confidence,
+            "labels_used": [row.id for row in live],  # those of other tasks move this one too
+            "model_version": campaign.model_version,
+            "policy_version": campaign.policy_version,
+            "calibrator": verdict.calibrator,
+            "cost": sum(row.cost for row in live if row.task == name),
+            "at": now,
+        }
+        for name, task in after.state.items()
+        if _differs(before.state[name].open, task.open, before.state[name][3:], task[3:])
+    ]
 
 
-def _price(campaign: Campaign, row: LabelRow) -> float:
-    prices = Prices(**campaign.prices)
-    return prices.of_annotator.get(row.annotator, prices.of_task.get(row.task, prices.label))
+def _differs(was_open: bool, is_open: bool, was: tuple[Any, ...], now: tuple[Any, ...]) -> bool:
+    return was_open != is_open or (not is_open and was != now)
+
+
+# ---- prices ---------------------------------------------------------------------------------------------------------
+def pricing(campaign: Campaign) -> Callable[[str, str], float]:
+    """Task and annotator to the price of a label, in the currency of the campaign."""
+    of_task = tuple(sorted(campaign.prices.get("of_task", {}).items()))
+    of_annotator = tuple(sorted(campaign.prices.get("of_annotator", {}).items()))
+    prices = _prices(campaign.prices.get("label", 0.0), of_task, of_annotator)
+    return lambda task, annotator: prices.of_annotator.get(annotator, prices.of_task.get(task, prices.label))
+
+
+@lru_cache(maxsize=64)
+def _prices(label: float, of_task: tuple[Any, ...], of_annotator: tuple[Any, ...]) -> Prices:
+    return Prices(label, dict(of_task), dict(of_annotator))

@@ -1,28 +1,41 @@
 """Answers come in: kept once, judged at once, never lost after they were acknowledged.
 
-One transaction holds the item, looks whether the request was seen before, writes the labels, lets the decider judge the
-item and writes what follows: labels, lease, state, decisions, event and the answer to a repeated request. An answer
+One transaction holds the items, looks whether a request was seen before, writes the labels, lets the decider judge the
+items and writes what follows: labels, leases, state, decisions, events and the answers to repeated requests. An answer
 whose lease has expired, or whose task closed meanwhile, is evidence like any other but marked late; a campaign may
-refuse it instead.
+refuse it instead. Many people's answers share a transaction, as long as they are of different items.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, tuple_
 
-from quorate.errors import ConflictError, DataError, NotFoundError
+from quorate.errors import ConflictError, DataError, NotFoundError, QuorateError
 from quorate.schema import UNFIT
 from quorate.store.database import Database
-from quorate.store.log import record
-from quorate.store.queue import Lease, end_lease, grant, read_lease, without_seat
-from quorate.store.records import Campaign, Decider, LabelRow, TaskState
-from quorate.store.rows import Held, Log, judge, lock_item, lock_item_of, read_labels, save_item
-from quorate.store.tables import idempotency, items, labels, users
+from quorate.store.queue import grant, hold_lease, unseated
+from quorate.store.records import Campaign, Decider, LabelRow
+from quorate.store.rows import (
+    Change,
+    Held,
+    Log,
+    Witnesses,
+    hold_purses,
+    judge,
+    lock_items,
+    no_lease,
+    pricing,
+    read_labels,
+    read_leases,
+    read_logs,
+)
+from quorate.store.tables import idempotency, items, labels
+from quorate.store.writes import Writes
 
 MAX_KEY = 200
 
@@ -34,6 +47,19 @@ class Answer(NamedTuple):
     label: str
     seconds: float | None = None
     assisted: bool = False
+
+
+class Hand(NamedTuple):
+    """A person hands in answers under a lease; the key names the request, however often it is sent."""
+
+    lease_id: str
+    user_id: int
+    answers: tuple[Answer, ...]
+    key: str
+
+    def digest(self) -> str:
+        """What the request asks, as a number that no other request has."""
+        return _digest([self.lease_id, ["submit", *self.answers]])
 
 
 class Receipt(NamedTuple):
@@ -53,6 +79,13 @@ class Withdrawal(NamedTuple):
     lease_id: str | None
 
 
+class NotYet(NamedTuple):
+    """Another request of the same transaction has that item, or that key, in hand: send it again."""
+
+
+Outcome = Receipt | QuorateError | NotYet
+
+
 # ---- what callers ask -----------------------------------------------------------------------------------------------
 def submit(
     database: Database,
@@ -70,12 +103,44 @@ def submit(
     that another request used, or for a late answer where the campaign refuses those; DataError for a task that was not
     asked or a class that there is not. Nothing is changed then.
     """
+    hand = Hand(lease_id, user_id, tuple(answers), key)
+    found = database.write(lambda connection: submit_many(connection, decider, [hand], now=now))[0]
+    if isinstance(found, QuorateError):
+        raise found
+    assert isinstance(found, Receipt)
+    return found
 
-    def work(connection: Connection, held: Held) -> dict[str, Any]:
-        return _submit(connection, decider, held, read_lease(connection, lease_id), answers, now)
 
-    once = Once(user_id, key, lease_id, ("submit", *answers), now)
-    return _receipt(database.write(lambda connection: _once(connection, once, work)))
+def submit_many(connection: Connection, decider: Decider, hands: Sequence[Hand], *, now: float) -> list[Outcome]:
+    """What becomes of each of the requests, in one transaction; refused ones change nothing and hinder no other.
+
+    Of two that touch the same item, or bear the same key, the second is to be sent again.
+    """
+    before = read_leases(connection, {hand.lease_id for hand in hands})
+    hold_purses(connection, {row.campaign_id for row in before.values()})
+    held = lock_items(connection, {row.item_id for row in before.values()})
+    leases = read_leases(connection, list(before))  # the item is held: this is the last word
+    seen = _seen(connection, [(hand.user_id, hand.key) for hand in hands])
+    done: dict[int, Outcome] = {}
+    admitted: dict[int, _Admitted] = {}
+    for place, hand in enumerate(hands):
+        row = leases.get(hand.lease_id)
+        try:
+            told = _told_before(hand, seen.get((hand.user_id, hand.key)))
+            if told:
+                done[place] = told
+            elif row is None or row.user_id != hand.user_id:
+                done[place] = no_lease()
+            elif any(_collide(each, row.item_id, hand) for each in admitted.values()):
+                done[place] = NotYet()
+            else:
+                admitted[place] = _admit(held[row.item_id], row, hand, now)
+        except QuorateError as error:
+            done[place] = error
+    if admitted:
+        receipts = _keep(connection, decider, list(admitted.values()), now)
+        done |= dict(zip(admitted, receipts, strict=True))
+    return [done[place] for place in range(len(hands))]
 
 
 def undo(database: Database, decider: Decider, lease_id: str, user_id: int, *, key: str, now: float) -> Withdrawal:
@@ -85,14 +150,28 @@ def undo(database: Database, decider: Decider, lease_id: str, user_id: int, *, k
     ConflictError for one that was not answered.
     """
 
-    def work(connection: Connection, held: Held) -> dict[str, Any]:
-        row = read_lease(connection, lease_id)
+    def work(connection: Connection) -> Mapping[str, Any]:
+        _check_key(key)
+        digest = _digest([lease_id, ["undo"]])
+        try:
+            held, row = hold_lease(connection, lease_id, user_id)
+        except NotFoundError:  # it was replaced by the lease that the first of two same requests was given
+            told = _same(_seen(connection, [(user_id, key)]).get((user_id, key)), digest)
+            if told is None:
+                raise
+            return told
+        told = _same(_seen(connection, [(user_id, key)]).get((user_id, key)), digest)
+        if told is not None:
+            return told
         if row.state != "answered":
             raise ConflictError("nothing was answered under this lease")
-        return _undo(connection, decider, held, row, now)
+        writes = Writes()
+        body = _undo(connection, decider, held, row, writes, now)
+        writes.answered.append(_answered(user_id, key, digest, body, now))
+        writes.flush(connection)
+        return body
 
-    once = Once(user_id, key, lease_id, ("undo",), now)
-    found = database.write(lambda connection: _once(connection, once, work))
+    found = database.write(work)
     return Withdrawal(found["item_id"], tuple(found["withdrawn"]), found["lease_id"])
 
 
@@ -101,7 +180,7 @@ def rejudge(
 ) -> int | None:
     """Judge the next items anew, after a new model, policy, or scores; the last item's id, None at the end.
 
-    Each item is a transaction of its own, so that people go on working between them.
+    A few items share a transaction, so that people go on working between them.
     """
     with database.reading() as connection:
         found = connection.execute(
@@ -111,89 +190,81 @@ def rejudge(
             .limit(most)
         ).scalars()
         ids = list(found)
-    for item_id in ids:
-        database.write(lambda connection, item_id=item_id: _rejudge(connection, decider, item_id, now))
+    for start in range(0, len(ids), SOME):
+        some = ids[start : start + SOME]
+        database.write(lambda connection, some=some: _rejudge(connection, decider, some, now))
     return ids[-1] if ids else None
 
 
-# ---- parts ----------------------------------------------------------------------------------------------------------
-class Once(NamedTuple):
-    """A request that may arrive several times."""
-
-    user_id: int
-    key: str
-    lease_id: str
-    content: tuple[Any, ...]
-    now: float
-
-    def digest(self) -> str:
-        """What the request asks, as a number that no other request has."""
-        return hashlib.sha256(json.dumps([self.lease_id, self.content], sort_keys=True).encode()).hexdigest()
+# ---- a request seen before ------------------------------------------------------------------------------------------
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _once(connection: Connection, once: Once, work: Callable[[Connection, Held], dict[str, Any]]) -> dict[str, Any]:
-    """The body that this request was answered with before, or is now.
-
-    The key is looked up only when the item is held: of two twins the second waits there, and then finds the first.
-    """
-    if not 0 < len(once.key) <= MAX_KEY or UNFIT.search(once.key):
+def _check_key(key: str) -> None:
+    if not 0 < len(key) <= MAX_KEY or UNFIT.search(key):
         raise DataError(f"an idempotency key has 1 to {MAX_KEY} printing characters", mend="send a fresh UUID")
-    try:
-        held = lock_item_of(connection, once.lease_id, once.user_id)
-    except NotFoundError:
-        before = _seen(connection, once)  # the lease was replaced after this request was answered
-        if before is None:
-            raise
-        return before
-    before = _seen(connection, once)
-    if before is not None:
-        return before
-    body = work(connection, held)
-    values = {"user_id": once.user_id, "key": once.key, "request_hash": once.digest()}
-    connection.execute(insert(idempotency).values(**values, status=200, body=body, at=once.now))
-    return body
 
 
-def _seen(connection: Connection, once: Once) -> dict[str, Any] | None:
-    row = connection.execute(
-        select(idempotency.c.request_hash, idempotency.c.body).where(
-            idempotency.c.user_id == once.user_id, idempotency.c.key == once.key
-        )
-    ).first()
-    if row is not None and row.request_hash != once.digest():
+def _seen(connection: Connection, keys: Sequence[tuple[int, str]]) -> dict[tuple[int, str], Any]:
+    """The requests of these users and keys that were answered before.
+
+    Read when the items are held: of two twins the second waits there, and then finds the first.
+    """
+    fit = [key for key in keys if 0 < len(key[1]) <= MAX_KEY and not UNFIT.search(key[1])]
+    if not fit:
+        return {}
+    found = connection.execute(select(idempotency).where(tuple_(idempotency.c.user_id, idempotency.c.key).in_(fit)))
+    return {(row.user_id, row.key): row for row in found}
+
+
+def _same(row: Any, digest: str) -> Mapping[str, Any] | None:
+    if row is not None and row.request_hash != digest:
         raise ConflictError("this idempotency key was used for another request; send a fresh one")
     return None if row is None else row.body
 
 
-def _submit(
-    connection: Connection, decider: Decider, held: Held, row: Any, answers: Sequence[Answer], now: float
-) -> dict[str, Any]:
+def _told_before(hand: Hand, row: Any) -> Receipt | None:
+    _check_key(hand.key)
+    body = _same(row, hand.digest())
+    return None if body is None else _receipt(body)
+
+
+def _answered(user_id: int, key: str, digest: str, body: Mapping[str, Any], now: float) -> dict[str, Any]:
+    return {"user_id": user_id, "key": key, "request_hash": digest, "status": 200, "body": body, "at": now}
+
+
+# ---- answers --------------------------------------------------------------------------------------------------------
+class _Admitted(NamedTuple):
+    """Answers that will be kept."""
+
+    hand: Hand
+    held: Held
+    lease: Any
+    late: tuple[str, ...]
+
+
+def _collide(each: _Admitted, item_id: int, hand: Hand) -> bool:
+    return each.held.id == item_id or (each.hand.user_id, each.hand.key) == (hand.user_id, hand.key)
+
+
+def _admit(held: Held, row: Any, hand: Hand, now: float) -> _Admitted:
     if row.state not in {"open", "expired"}:
         raise ConflictError(f"the lease was {row.state} already")
-    _check(held.campaign, row.tasks, answers)
-    late = _late(held, row, answers, now)
+    _check(held.campaign, row.tasks, hand.answers)
+    late = _late(held, row, hand.answers, now)
     if late and held.campaign.settings.late == "refuse":
         raise ConflictError(f"too late for {', '.join(map(repr, late))}; ask for the next item")
-    log = read_labels(connection, held.id)
-    new = _insert_labels(connection, held, row, answers, late, log, now)
-    end_lease(connection, row.id, "answered")
-    after, change = judge(connection, decider, without_seat(held, row), [*log.live, *new], now=now)
-    save_item(connection, after)
-    body = {
-        "item_id": held.id,
-        "labels": {label.task: label.id for label in new},
-        "late": list(late),
-        "closed": list(change.closed),
-        "reopened": list(change.reopened),
-    }
-    record(connection, held.campaign.id, "labels", body, now=now, item_id=held.id, user_id=row.user_id)
-    return body
+    return _Admitted(hand, held, row, late)
 
 
 def _late(held: Held, row: Any, answers: Iterable[Answer], now: float) -> tuple[str, ...]:
-    """The answered tasks whose seat was no longer kept, or that were closed meanwhile."""
+    """The answered tasks whose seat was no longer kept, or that were closed meanwhile; what is known never was open."""
     ended = row.state != "open" or row.expires_at <= now or held.campaign.state == "done"
-    return tuple(answer.task for answer in answers if ended or not held.state[answer.task].open)
+    known = held.gold or {}
+    return tuple(
+        answer.task for answer in answers if ended or not (answer.task in known or held.state[answer.task].open)
+    )
 
 
 def _check(campaign: Campaign, asked: Sequence[str], answers: Sequence[Answer]) -> None:
@@ -219,19 +290,63 @@ def _check(campaign: Campaign, asked: Sequence[str], answers: Sequence[Answer]) 
             raise DataError(f"{answer.seconds} is no time", mend="give seconds of 0 or more", column="seconds")
 
 
+def _keep(connection: Connection, decider: Decider, admitted: Sequence[_Admitted], now: float) -> list[Receipt]:
+    """Write the answers, judge the items, and say what was kept."""
+    logs = read_logs(connection, [each.held.id for each in admitted])
+    new = _insert_labels(connection, admitted, logs, now)
+    witnesses, writes, receipts = Witnesses(connection, [each.held for each in admitted]), Writes(), list[Receipt]()
+    for each in admitted:
+        hand, before = each.hand, unseated(each.held, each.lease, writes)
+        writes.end(hand.lease_id, "answered")
+        mine, live = new[each.held.id], logs[each.held.id].live
+        writes.spent[before.campaign.id] += sum(row.cost for row in mine)
+        after, change = judge(decider, witnesses, before, [*live, *mine], writes, now=now)
+        writes.items[after.id] = after
+        body = _body(each, mine, change)
+        campaign_id = before.campaign.id
+        writes.tell(campaign_id, "labels", body, now=now, item_id=after.id, user_id=hand.user_id)
+        writes.answered.append(_answered(hand.user_id, hand.key, hand.digest(), body, now))
+        receipts.append(_receipt(body))
+    writes.flush(connection)
+    return receipts
+
+
+def _body(each: _Admitted, mine: Sequence[LabelRow], change: Change) -> dict[str, Any]:
+    return {
+        "item_id": each.held.id,
+        "labels": {label.task: label.id for label in mine},
+        "late": list(each.late),
+        "closed": list(change.closed),
+        "reopened": list(change.reopened),
+    }
+
+
+def _receipt(body: Mapping[str, Any]) -> Receipt:
+    return Receipt(body["item_id"], body["labels"], tuple(body["late"]), tuple(body["closed"]))
+
+
 def _insert_labels(
-    connection: Connection,
-    held: Held,
-    row: Any,
-    answers: Sequence[Answer],
-    late: Sequence[str],
-    log: Log,
-    now: float,
-) -> list[LabelRow]:
-    values: list[dict[str, Any]] = [
+    connection: Connection, admitted: Sequence[_Admitted], logs: Mapping[int, Log], now: float
+) -> dict[int, list[LabelRow]]:
+    """The new labels by item, in one statement."""
+    values = [row for each in admitted for row in _label_values(each, logs[each.held.id], now)]
+    made = connection.execute(
+        insert(labels).returning(labels.c.id, labels.c.item_id, labels.c.task, sort_by_parameter_order=True), values
+    )
+    names = {each.held.id: each.lease.user_name for each in admitted}
+    new: dict[int, list[LabelRow]] = {each.held.id: [] for each in admitted}
+    for (label_id, item_id, task), v in zip(made, values, strict=True):
+        row = LabelRow(label_id, task, names[item_id], v["label"], v["late"], v["turn"], v["user_id"], v["cost"])
+        new[item_id].append(row)
+    return new
+
+
+def _label_values(each: _Admitted, log: Log, now: float) -> list[dict[str, Any]]:
+    price_of, row = pricing(each.held.campaign), each.lease
+    return [
         {
-            "campaign_id": held.campaign.id,
-            "item_id": held.id,
+            "campaign_id": each.held.campaign.id,
+            "item_id": each.held.id,
             "task": answer.task,
             "user_id": row.user_id,
             "turn": log.turns.get((answer.task, row.user_id), -1) + 1,
@@ -239,34 +354,42 @@ def _insert_labels(
             "at": now,
             "seconds": answer.seconds,
             "assisted": answer.assisted,
-            "late": answer.task in late,
+            "late": answer.task in each.late,
             "fence": row.fence,
+            "cost": price_of(answer.task, row.user_name),
         }
-        for answer in answers
+        for answer in each.hand.answers
     ]
-    made = connection.execute(insert(labels).returning(labels.c.id, labels.c.task), values)
-    ids = {task: label_id for label_id, task in made}
-    name = connection.execute(select(users.c.name).where(users.c.id == row.user_id)).scalar_one()
-    return [LabelRow(ids[v["task"]], v["task"], name, v["label"], v["late"], v["turn"], row.user_id) for v in values]
 
 
-def _undo(connection: Connection, decider: Decider, held: Held, row: Any, now: float) -> dict[str, Any]:
+# ---- answers taken back ---------------------------------------------------------------------------------------------
+def _undo(connection: Connection, decider: Decider, held: Held, row: Any, writes: Writes, now: float) -> dict[str, Any]:
     log = read_labels(connection, held.id)
     mine = [label for label in log.live if label.user_id == row.user_id and label.task in row.tasks]
     if mine:
         connection.execute(insert(labels), [_withdrawn(held, row, label, now) for label in mine])
-    end_lease(connection, row.id, "withdrawn")
+    writes.end(row.id, "withdrawn")
+    writes.spent[held.campaign.id] -= sum(label.cost for label in mine)
     stands = [label for label in log.live if label not in mine]
-    after, change = judge(connection, decider, held, stands, now=now)
-    again = tuple(name for name in row.tasks if _admits(after, name))
-    running = held.campaign.state == "running" and after.leased < held.campaign.settings.together
-    lease: Lease | None = grant(connection, after, row.user_id, again, now=now) if again and running else None
-    if lease is None:
-        save_item(connection, after)
-    withdrawn = [label.task for label in mine]
+    after, change = judge(decider, Witnesses(connection, [held]), held, stands, writes, now=now)
+    writes.items[held.id] = after
+    again = _again(after, row.tasks)
+    lease = grant(after, row.user_id, row.user_name, again, writes, now=now) if again else None
     body = {"labels": [label.id for label in mine], "closed": list(change.closed), "reopened": list(change.reopened)}
-    record(connection, held.campaign.id, "withdrawn", body, now=now, item_id=held.id, user_id=row.user_id)
-    return {"item_id": held.id, "withdrawn": withdrawn, "lease_id": lease.id if lease else None}
+    writes.tell(held.campaign.id, "withdrawn", body, now=now, item_id=held.id, user_id=row.user_id)
+    return {
+        "item_id": held.id,
+        "withdrawn": [label.task for label in mine],
+        "lease_id": lease.id if lease else None,
+    }
+
+
+def _again(held: Held, tasks: Sequence[str]) -> tuple[str, ...]:
+    """The tasks that the same person may be asked again."""
+    settings, known = held.campaign.settings, held.gold or {}
+    if held.campaign.state != "running" or held.leased >= settings.together:
+        return ()
+    return tuple(name for name in tasks if name in known or held.state[name].admits(settings.overlap))
 
 
 def _withdrawn(held: Held, row: Any, label: LabelRow, now: float) -> dict[str, Any]:
@@ -281,23 +404,22 @@ def _withdrawn(held: Held, row: Any, label: LabelRow, now: float) -> dict[str, A
         "assisted": False,
         "late": False,
         "fence": row.fence,
+        "cost": 0.0,
         "withdraws": label.id,
     }
 
 
-def _admits(held: Held, task: str) -> bool:
-    state: TaskState = held.state[task]
-    return state.admits(held.campaign.settings.overlap)
+# ---- verdicts anew --------------------------------------------------------------------------------------------------
+SOME = 20  # items in a transaction
 
 
-def _rejudge(connection: Connection, decider: Decider, item_id: int, now: float) -> None:
-    held = lock_item(connection, item_id)
-    after, change = judge(connection, decider, held, read_labels(connection, item_id).live, now=now)
-    save_item(connection, after)
-    if change.closed or change.reopened:
-        body = {"closed": list(change.closed), "reopened": list(change.reopened)}
-        record(connection, held.campaign.id, "judged", body, now=now, item_id=item_id)
-
-
-def _receipt(body: Mapping[str, Any]) -> Receipt:
-    return Receipt(body["item_id"], body["labels"], tuple(body["late"]), tuple(body["closed"]))
+def _rejudge(connection: Connection, decider: Decider, ids: Sequence[int], now: float) -> None:
+    held = lock_items(connection, ids)
+    logs, witnesses, writes = read_logs(connection, list(held)), Witnesses(connection, held.values()), Writes()
+    for before in held.values():
+        after, change = judge(decider, witnesses, before, logs[before.id].live, writes, now=now)
+        writes.items[before.id] = after
+        if change.closed or change.reopened:
+            body = {"closed": list(change.closed), "reopened": list(change.reopened)}
+            writes.tell(before.campaign.id, "judged", body, now=now, item_id=before.id)
+    writes.flush(connection)

@@ -97,6 +97,8 @@ campaigns = Table(
     Column("policy", JSON, nullable=False),
     Column("prices", JSON, nullable=False),
     Column("budget", Double),
+    Column("spent", Double, nullable=False, server_default=text("0")),  # on labels that stand
+    Column("reserved", Double, nullable=False, server_default=text("0")),  # for open leases
     Column("settings", JSON, nullable=False),
     Column("version", Integer, nullable=False),
     Column("policy_version", Integer, nullable=False),
@@ -174,6 +176,7 @@ leases = Table(
     Column("granted_at", Double, nullable=False),
     Column("expires_at", Double, nullable=False),
     Column("fence", Integer, nullable=False),
+    Column("price", Double, nullable=False, server_default=text("0")),  # what it reserves of the budget
     UniqueConstraint("item_id", "user_id"),
     _one_of("state", "open", "expired", "answered", "skipped", "withdrawn"),
 )
@@ -195,6 +198,7 @@ labels = Table(
     Column("assisted", Boolean, nullable=False),
     Column("late", Boolean, nullable=False),
     Column("fence", Integer, nullable=False),
+    Column("cost", Double, nullable=False, server_default=text("0")),  # what was paid for it
     _to("labels.id", "withdraws", nullable=True),
     UniqueConstraint("item_id", "task", "user_id", "turn"),
     UniqueConstraint("withdraws"),  # a label is taken back once

@@ -20,6 +20,8 @@ def upgrade() -> None:
         sa.Column("policy", sa.JSON(), nullable=False),
         sa.Column("prices", sa.JSON(), nullable=False),
         sa.Column("budget", sa.Double(), nullable=True),
+        sa.Column("spent", sa.Double(), server_default=sa.text("0"), nullable=False),
+        sa.Column("reserved", sa.Double(), server_default=sa.text("0"), nullable=False),
         sa.Column("settings", sa.JSON(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("policy_version", sa.Integer(), nullable=False),
@@ -209,6 +211,7 @@ def upgrade() -> None:
         sa.Column("assisted", sa.Boolean(), nullable=False),
         sa.Column("late", sa.Boolean(), nullable=False),
         sa.Column("fence", sa.Integer(), nullable=False),
+        sa.Column("cost", sa.Double(), server_default=sa.text("0"), nullable=False),
         sa.Column("withdraws", NUMBER, nullable=True),
         sa.CheckConstraint("(turn % 2 = 1) = (withdraws IS NOT NULL)", name=op.f("ck_labels_turn")),
         sa.ForeignKeyConstraint(["campaign_id"], ["campaigns.id"], name=op.f("fk_labels_campaign_id")),
@@ -231,6 +234,7 @@ def upgrade() -> None:
         sa.Column("granted_at", sa.Double(), nullable=False),
         sa.Column("expires_at", sa.Double(), nullable=False),
         sa.Column("fence", sa.Integer(), nullable=False),
+        sa.Column("price", sa.Double(), server_default=sa.text("0"), nullable=False),
         sa.CheckConstraint(
             "state IN ('open', 'expired', 'answered', 'skipped', 'withdrawn')", name=op.f("ck_leases_state")
         ),
