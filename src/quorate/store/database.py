@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, text
+from sqlalchemy import Connection, Engine, Table, bindparam, create_engine, event, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, OperationalError
@@ -96,7 +96,25 @@ class Database:
 
 def insert_into(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
     """An insert that can say what to do on a conflict; both databases spell it alike."""
-    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+    return insert_for(connection.dialect.name, table)
+
+
+def insert_for(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """The same, for the dialect of that name."""
+    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+
+
+def fresh_ids(connection: Connection, table: Table, count: int) -> list[int]:
+    """So many ids that no row of the table has or will be given, rising; in a transaction that writes.
+
+    With them rows are written in one prepared statement, and their ids are known.
+    """
+    if connection.dialect.name == "sqlite":  # one writer: what it reads stays true until it commits
+        last = connection.execute(select(func.coalesce(func.max(table.c.id), 0))).scalar_one()
+        return list(range(last + 1, last + 1 + count))
+    sequence = f"{table.name}_id_seq"
+    numbers = select(func.nextval(sequence)).select_from(func.generate_series(1, bindparam("count")))
+    return sorted(connection.execute(numbers, {"count": count}).scalars())
 
 
 def _engine(url: str, pool: int) -> Engine:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, and_, bindparam, exists, or_, select
 
+from quorate.store.among import among
 from quorate.store.records import admitted
 from quorate.store.rows import ITEM, Held, Purse, held_of, pricing
 from quorate.store.tables import campaigns, items, leases, members, users
@@ -38,13 +39,11 @@ class Offer(NamedTuple):
     tasks: tuple[str, ...]
 
 
-IDS = bindparam("campaigns", expanding=True)
-PEOPLE = bindparam("people", expanding=True)
 MEMBERS = (
     select(members.c.campaign_id, members.c.user_id, members.c.skills, users.c.name, campaigns.c.state)
     .join(campaigns, campaigns.c.id == members.c.campaign_id)
     .join(users, users.c.id == members.c.user_id)
-    .where(members.c.campaign_id.in_(IDS), members.c.user_id.in_(PEOPLE))
+    .where(among(members.c.campaign_id, "campaigns"), among(members.c.user_id, "people"))
     .order_by(members.c.campaign_id, members.c.user_id)
     .with_for_update(of=members)
 )
@@ -52,12 +51,12 @@ LEASE = [leases.c[name] for name in ("id", "item_id", "user_id", "tasks", "grant
 IN_HAND = (
     select(*LEASE, items.c.external_id, items.c.campaign_id)
     .join(items, items.c.id == leases.c.item_id)
-    .where(items.c.campaign_id.in_(IDS), leases.c.user_id.in_(PEOPLE))
+    .where(among(items.c.campaign_id, "campaigns"), among(leases.c.user_id, "people"))
     .where(leases.c.state == "open", leases.c.expires_at > bindparam("at"))
     .order_by(leases.c.granted_at)
 )
 SEATS = select(leases.c.item_id, leases.c.user_id).where(
-    leases.c.item_id.in_(bindparam("ids", expanding=True)), leases.c.user_id.in_(PEOPLE), leases.c.state.in_(SAT)
+    among(leases.c.item_id, "ids"), among(leases.c.user_id, "people"), leases.c.state.in_(SAT)
 )
 
 

@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, select
 
 from quorate.errors import NotFoundError
 from quorate.policy.prices import Prices
+from quorate.store.among import among
 from quorate.store.campaigns import read_archive
 from quorate.store.records import (
     Campaign,
@@ -90,14 +91,13 @@ class Purse(NamedTuple):
 
 
 # ---- statements, built once: to build one costs more than to run it -------------------------------------------------
-IDS = bindparam("ids", expanding=True)
 ITEM = [items.c[name] for name in ("id", "external_id", "state", "priority", "leased", "fence", "scored", "gold")]
 ITEM.append(items.c.campaign_id)
-BY_IDS = select(*ITEM).where(items.c.id.in_(IDS)).order_by(items.c.id).with_for_update()
-CAMPAIGNS = select(*(campaigns.c[name] for name in Campaign._fields)).where(campaigns.c.id.in_(IDS))
+BY_IDS = select(*ITEM).where(among(items.c.id, "ids")).order_by(items.c.id).with_for_update()
+CAMPAIGNS = select(*(campaigns.c[name] for name in Campaign._fields)).where(among(campaigns.c.id, "ids"))
 PURSES = (
     select(campaigns.c.id, campaigns.c.budget, campaigns.c.spent, campaigns.c.reserved)
-    .where(campaigns.c.id.in_(IDS), campaigns.c.budget.is_not(None))
+    .where(among(campaigns.c.id, "ids"), campaigns.c.budget.is_not(None))
     .order_by(campaigns.c.id)
     .with_for_update()
 )
@@ -105,9 +105,9 @@ LEASES = (
     select(leases, items.c.campaign_id, users.c.name.label("user_name"))
     .join(items, items.c.id == leases.c.item_id)
     .join(users, users.c.id == leases.c.user_id)
-    .where(leases.c.id.in_(IDS))
+    .where(among(leases.c.id, "ids", str))
 )
-CONTENTS = select(items.c.id, items.c.content).where(items.c.id.in_(IDS))
+CONTENTS = select(items.c.id, items.c.content).where(among(items.c.id, "ids"))
 LABELS = (
     select(
         labels.c.id,
@@ -121,10 +121,10 @@ LABELS = (
         labels.c.item_id,
     )
     .join(users, users.c.id == labels.c.user_id)
-    .where(labels.c.item_id.in_(IDS))
+    .where(among(labels.c.item_id, "ids"))
     .order_by(labels.c.id)
 )
-SCORES = select(scores).where(scores.c.item_id.in_(IDS)).order_by(scores.c.model)
+SCORES = select(scores).where(among(scores.c.item_id, "ids")).order_by(scores.c.model)
 
 
 # ---- campaigns and items --------------------------------------------------------------------------------------------

@@ -13,11 +13,12 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, insert, select, tuple_
+from sqlalchemy import Connection, insert, select
 
 from quorate.errors import ConflictError, DataError, NotFoundError, QuorateError
 from quorate.schema import UNFIT
-from quorate.store.database import Database
+from quorate.store.among import among
+from quorate.store.database import Database, fresh_ids
 from quorate.store.queue import grant, hold_lease, unseated
 from quorate.store.records import Campaign, Decider, LabelRow
 from quorate.store.rows import (
@@ -84,6 +85,7 @@ class NotYet(NamedTuple):
 
 
 Outcome = Receipt | QuorateError | NotYet
+SEEN = select(idempotency).where(among(idempotency.c.user_id, "users"), among(idempotency.c.key, "keys", str))
 
 
 # ---- what callers ask -----------------------------------------------------------------------------------------------
@@ -211,10 +213,8 @@ def _seen(connection: Connection, keys: Sequence[tuple[int, str]]) -> dict[tuple
 
     Read when the items are held: of two twins the second waits there, and then finds the first.
     """
-    fit = [key for key in keys if 0 < len(key[1]) <= MAX_KEY and not UNFIT.search(key[1])]
-    if not fit:
-        return {}
-    found = connection.execute(select(idempotency).where(tuple_(idempotency.c.user_id, idempotency.c.key).in_(fit)))
+    users, texts = {user for user, _ in keys}, {key for _, key in keys if not UNFIT.search(key)}
+    found = connection.execute(SEEN, {"users": users, "keys": texts})
     return {(row.user_id, row.key): row for row in found}
 
 
@@ -330,14 +330,13 @@ def _insert_labels(
 ) -> dict[int, list[LabelRow]]:
     """The new labels by item, in one statement."""
     values = [row for each in admitted for row in _label_values(each, logs[each.held.id], now)]
-    made = connection.execute(
-        insert(labels).returning(labels.c.id, labels.c.item_id, labels.c.task, sort_by_parameter_order=True), values
-    )
+    ids = fresh_ids(connection, labels, len(values))
+    connection.execute(insert(labels), [value | {"id": label_id} for value, label_id in zip(values, ids, strict=True)])
     names = {each.held.id: each.lease.user_name for each in admitted}
     new: dict[int, list[LabelRow]] = {each.held.id: [] for each in admitted}
-    for (label_id, item_id, task), v in zip(made, values, strict=True):
-        row = LabelRow(label_id, task, names[item_id], v["label"], v["late"], v["turn"], v["user_id"], v["cost"])
-        new[item_id].append(row)
+    for label_id, v in zip(ids, values, strict=True):
+        of, item_id = (v["label"], v["late"], v["turn"], v["user_id"], v["cost"]), v["item_id"]
+        new[item_id].append(LabelRow(label_id, v["task"], names[item_id], *of))
     return new
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, bindparam, insert, update
 
-from quorate.store.database import insert_into
+from quorate.store.among import among
+from quorate.store.database import insert_for
 from quorate.store.records import state_to_json
 from quorate.store.tables import campaigns, decisions, events, idempotency, items, leases
 
@@ -27,12 +29,22 @@ SAVE = (
         version=items.c.version + 1,
     )
 )
-END = update(leases).where(leases.c.id.in_(bindparam("ids", expanding=True))).values(state=bindparam("to_state"))
+END = update(leases).where(among(leases.c.id, "ids", str)).values(state=bindparam("to_state"))
 PAY = (
     update(campaigns)
     .where(campaigns.c.id == bindparam("of_campaign"))
     .values(spent=campaigns.c.spent + bindparam("more_spent"), reserved=campaigns.c.reserved + bindparam("more_held"))
 )
+
+
+@cache
+def _grant(dialect: str) -> Any:
+    """A lease replaces the one that the same person had of the same item."""
+    write = insert_for(dialect, leases)
+    over = {
+        column.name: write.excluded[column.name] for column in leases.c if column.name not in {"item_id", "user_id"}
+    }
+    return write.on_conflict_do_update(index_elements=[leases.c.item_id, leases.c.user_id], set_=over)
 
 
 class Writes:
@@ -79,7 +91,7 @@ class Writes:
         for state, ids in self.ended.items():
             connection.execute(END, {"ids": ids, "to_state": state})
         if self.leases:
-            _grant(connection, self.leases)
+            connection.execute(_grant(connection.dialect.name), self.leases)
         if self.items:
             connection.execute(SAVE, [_saved(self.items[item_id]) for item_id in sorted(self.items)])
         for table, rows in ((decisions, self.decisions), (events, self.events), (idempotency, self.answered)):
@@ -88,13 +100,6 @@ class Writes:
         sums = [_sums(self, campaign) for campaign in sorted(self.spent.keys() | self.reserved.keys())]
         if moved := [each for each in sums if each["more_spent"] or each["more_held"]]:
             connection.execute(PAY, moved)
-
-
-def _grant(connection: Connection, rows: list[dict[str, Any]]) -> None:
-    """A lease replaces the one that the same person had of the same item."""
-    write = insert_into(connection, leases).values(rows)
-    over = {name: write.excluded[name] for name in rows[0] if name not in {"item_id", "user_id"}}
-    connection.execute(write.on_conflict_do_update(index_elements=[leases.c.item_id, leases.c.user_id], set_=over))
 
 
 def _saved(held: Held) -> dict[str, Any]:
