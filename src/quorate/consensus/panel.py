@@ -13,6 +13,8 @@ Setting ties aside is u = 0. Source: the law of the multinomial maximum by Poiss
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from jaxtyping import Float64, Int32, Int64
 
@@ -44,6 +46,7 @@ def panel_readout(
     return tables, table_of
 
 
+@lru_cache(maxsize=256)  # the nodes are eigenvalues: found once per number of classes, not once per label
 def _tie_rule(n_classes: int, exclude_ties: bool) -> tuple[Float64[Array, "nodes"], Float64[Array, "nodes"]]:
     if exclude_ties:
         return np.zeros(1), np.ones(1)
@@ -52,6 +55,8 @@ def _tie_rule(n_classes: int, exclude_ties: bool) -> tuple[Float64[Array, "nodes
 
 
 def _distinct(rows: Int64[Array, "items columns"]) -> tuple[Int64[Array, "states columns"], Int64[Array, "items"]]:
+    if len(rows) == 1:
+        return rows, np.zeros(1, np.int64)
     radix = rows.max(axis=0, initial=0) + 1
     if float(np.prod(radix.astype(float))) < 2.0**62:
         steps = np.append(np.cumprod(radix[::-1])[::-1][1:], 1)

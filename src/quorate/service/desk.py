@@ -153,7 +153,7 @@ class Desk:
         def work(connection: Connection) -> list[Any]:
             return self._work(connection, requests, gold, now)
 
-        outcomes = self._database.write(work)
+        outcomes = self._database.write(work, by_index=True)
         idle = [place for place, outcome in enumerate(outcomes) if isinstance(outcome, Answered) and not outcome.next]
         outcomes = self._looked_again(requests, outcomes, [place for place in idle if requests[place].ask], now)
         told = [each for each in zip(requests, outcomes, strict=True) if not isinstance(each[1], NotYet)]
@@ -183,7 +183,9 @@ class Desk:
         again = [place for place in idle if (ask := requests[place].ask) and ask[0] in due]
         asks = [Ask(*ask) for place in again if (ask := requests[place].ask)]
         if asks:
-            found = self._database.write(lambda connection: lease_many(connection, asks, now=now, waits=True))
+            found = self._database.write(
+                lambda connection: lease_many(connection, asks, now=now, waits=True), by_index=True
+            )
             for place, lease in zip(again, found, strict=True):
                 outcomes[place] = _outcome(outcomes[place].receipt, lease)
         return outcomes

@@ -27,6 +27,7 @@ TRIES = 8  # of one transaction
 AGAIN = {"40001", "40P01", "55P03"}  # PostgreSQL: serialization failure, deadlock, lock not available
 ADVISORY = 7_281_337_001  # one number that all processes of quorate lock on while they migrate
 WRITES = {"quorate_writes": True}
+BY_INDEX = text("SET LOCAL enable_seqscan = off")
 
 
 class Database:
@@ -70,14 +71,18 @@ class Database:
         with self.engine.connect() as connection, connection.begin():
             yield connection
 
-    def write(self, work: Callable[[Connection], T]) -> T:
+    def write(self, work: Callable[[Connection], T], *, by_index: bool = False) -> T:
         """What `work` gives, in one transaction; tried again when another transaction came between.
 
-        `work` may therefore run several times and must touch nothing but the connection.
+        `work` may therefore run several times and must touch nothing but the connection. With `by_index`, PostgreSQL
+        plans no reading of whole tables: it keeps the plans of prepared statements, and one that was made while the
+        tables were nearly empty would go on reading them whole when they are full.
         """
         for attempt in range(TRIES):
             try:
                 with self.engine.connect().execution_options(**WRITES) as connection, connection.begin():
+                    if by_index and not self.is_sqlite:
+                        connection.execute(BY_INDEX)
                     return work(connection)
             except DBAPIError as error:
                 if attempt == TRIES - 1 or not _passes(error):

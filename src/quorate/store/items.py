@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, select, text, update
 
 from quorate.errors import ConflictError, DataError
 from quorate.schema import UNFIT, Schema
@@ -54,6 +54,8 @@ def add_items(connection: Connection, campaign: Campaign, new: Iterable[NewItem]
         _write_scores(connection, campaign.schema, ids, [item for _, item in batch if item.external_id in ids])
         added += len(ids)
         unchanged += len(batch) - len(ids)
+    if added >= BATCH:  # the planner must know of many new rows before the first question, not at its next round
+        connection.execute(text("ANALYZE items"))
     if added:
         record(connection, campaign.id, "items added", {"added": added}, now=now)
     return Uploaded(added, unchanged)
