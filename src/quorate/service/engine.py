@@ -1,7 +1,8 @@
 """The engine: what is to be thought of an item after each label. Pure: no SQL, no clock; what it needs is handed in.
 
 With a fitted model the item's labels and scores go through the model's session, the campaign's policy says which tasks
-still need a label, and the overlap cap ends what the policy would go on asking. Before any model is fitted, people's
+still need a label, the overlap cap ends what the policy would go on asking, and the acquisition index of the open tasks
+says how urgent the item is. Before any model is fitted, people's
 votes alone decide (`store.overlap`).
 
 Sessions are kept for the items touched last, under the very labels they have taken in: a label whose transaction was
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Hashable
 from functools import lru_cache
 from pathlib import Path
@@ -26,7 +27,9 @@ from quorate.consensus.archive import load
 from quorate.consensus.estimator import Model, Session
 from quorate.consensus.posterior import Consensus
 from quorate.errors import SettingError
-from quorate.policy.stopping import Minimum, Policy, policy_from_json
+from quorate.policy.prices import Prices
+from quorate.policy.stopping import Minimum, Policy, confidences, policy_from_json
+from quorate.policy.urgency import Urgency
 from quorate.schema import Task
 from quorate.store.overlap import Overlap
 from quorate.store.records import Campaign, Evidence, LabelRow, TaskVerdict, Verdict
@@ -50,6 +53,7 @@ class Engine:
     def __init__(self, *, most_sessions: int = 4096, most_models: int = 8) -> None:
         self._sessions: Shelf[tuple[int, int, int, int], Taken] = Shelf(most_sessions)
         self._models: Shelf[tuple[int, int], Model] = Shelf(most_models)
+        self._urgencies: Shelf[tuple[int, int, int, int], Urgency] = Shelf(most_models)
         self._bootstrap = Overlap()
 
     def decide(self, campaign: Campaign, evidence: Evidence) -> Verdict:
@@ -60,7 +64,23 @@ class Engine:
         taken = self._session(key, campaign, evidence)
         consensus = taken.session.consensus()
         self._sessions.put(key, taken)
-        return _verdict(campaign, evidence, consensus)
+        policy = _policy(json.dumps(campaign.policy))
+        open_ = policy.needs(consensus)[0] & _asks_left(campaign, evidence)
+        tasks = {task.name: _task(consensus, task, bool(open_[t])) for t, task in enumerate(campaign.schema.tasks)}
+        return Verdict(tasks, self._priority(campaign, policy, consensus, open_))
+
+    def _priority(self, campaign: Campaign, policy: Policy, consensus: Consensus, open_: Bool[Array, "tasks"]) -> float:
+        """The acquisition index of a visit; with a model that cannot say what a label is worth, the largest doubt."""
+        assert campaign.model_version is not None
+        key = (campaign.id, campaign.version, campaign.policy_version, campaign.model_version)
+        urgency = self._urgencies.get(key)
+        if urgency is None:
+            prices = Prices(campaign.prices.get("label", 1.0), campaign.prices.get("of_task", {}))
+            urgency = Urgency(consensus, policy, prices)
+            self._urgencies.put(key, urgency)
+        if urgency.usable:
+            return urgency.of(consensus, open_)
+        return max(1.0 - (confidences(consensus)[0])[open_], default=0.0)
 
     def _session(self, key: tuple[int, int, int, int], campaign: Campaign, evidence: Evidence) -> Taken:
         """The session after exactly these labels; taken off the shelf, so that no other thread has it."""
@@ -93,18 +113,10 @@ def model_of_bytes(archive: bytes) -> Model:
 
 
 # ---- the verdict ----------------------------------------------------------------------------------------------------
-def _verdict(campaign: Campaign, evidence: Evidence, consensus: Consensus) -> Verdict:
-    needs = _policy(json.dumps(campaign.policy)).needs(consensus)[0]
-    open_ = _open(campaign, evidence, needs)
-    tasks = {task.name: _task(consensus, task, bool(open_[t])) for t, task in enumerate(campaign.schema.tasks)}
-    doubts = [1 - each.confidence for each in tasks.values() if each.open and each.confidence is not None]
-    return Verdict(tasks, max(doubts, default=0.0))
-
-
-def _open(campaign: Campaign, evidence: Evidence, needs: Bool[Array, "tasks"]) -> Bool[Array, "tasks"]:
-    """Where a label is wanted and the overlap cap still allows it."""
-    given = [sum(row.task == task.name for row in evidence.labels) for task in campaign.schema.tasks]
-    return needs & (np.array(given) < campaign.settings.overlap)
+def _asks_left(campaign: Campaign, evidence: Evidence) -> Bool[Array, "tasks"]:
+    """Where the overlap cap still allows a label."""
+    given = Counter(row.task for row in evidence.labels)
+    return np.array([given[task.name] < campaign.settings.overlap for task in campaign.schema.tasks])
 
 
 def _task(consensus: Consensus, task: Task, open_: bool) -> TaskVerdict:
