@@ -8,6 +8,9 @@ QuorateError
 ├── NotFittedError       asked of a model what its data never taught it
 ├── ArchiveError         a saved model that cannot be trusted
 ├── MissingExtraError    an optional package that is not installed
+├── AccessError          a request that may not be made
+│   ├── SignInError      by whom nobody knows
+│   └── ForbiddenError   by somebody who may not
 └── StoreError           a database that cannot be used as it is
     ├── NotFoundError    what is not there, or not for this person
     └── ConflictError    what somebody else, or an earlier request, has changed meanwhile
@@ -77,6 +80,18 @@ class MissingExtraError(QuorateError):
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(f"{package} is needed here. Install it with: pip install 'quorate[{extra}]'.")
+
+
+class AccessError(QuorateError):
+    """The request may not be made."""
+
+
+class SignInError(AccessError):
+    """Sign in, or send a valid token."""
+
+
+class ForbiddenError(AccessError):
+    """Your role does not allow this."""
 
 
 class StoreError(QuorateError):

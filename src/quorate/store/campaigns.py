@@ -22,6 +22,8 @@ STEPS: Mapping[Phase, frozenset[Phase]] = {
     "done": frozenset({"running"}),
 }
 
+CHANGEABLE = frozenset({"name", "guidelines", "policy", "prices", "budget", "settings"})
+
 
 def add_campaign(
     connection: Connection,
@@ -48,7 +50,7 @@ def add_campaign(
         "policy": dict(policy or {}),
         "prices": dict(prices or {}),
         "budget": budget,
-        "settings": asdict(settings or Settings()),
+        "settings": settings_json(settings or Settings()),
         "version": 1,
         "policy_version": 1,
         "created_at": now,
@@ -90,6 +92,29 @@ def change_policy(
     return after
 
 
+def change_campaign(
+    connection: Connection, campaign_id: int, values: Mapping[str, Any], *, version: int, now: float
+) -> Campaign:
+    """The campaign with other values in some of `CHANGEABLE`; another policy raises the policy's version too.
+
+    Raises ConflictError when it is no longer at that version, or when the name is taken.
+    """
+    before = read_campaign(connection, campaign_id)
+    changed = {name: value for name, value in values.items() if name in CHANGEABLE}
+    taken = (campaigns.c.name == changed.get("name")) & (campaigns.c.id != campaign_id)
+    if connection.execute(select(campaigns.c.id).where(taken)).first():
+        raise ConflictError(f"there is a campaign {changed['name']!r} already; choose another name")
+    if "policy" in changed and changed["policy"] != before.policy:
+        before = change_policy(connection, campaign_id, changed["policy"], version=version, now=now)
+        version = before.version
+    rest = {name: value for name, value in changed.items() if name != "policy"}
+    if not rest:
+        return before
+    after = _change(connection, campaign_id, rest, version=version)
+    record(connection, campaign_id, "campaign changed", {"what": sorted(rest)}, now=now)
+    return after
+
+
 def add_model(
     connection: Connection, campaign_id: int, archive: bytes, estimator: str, *, through_event: int, now: float
 ) -> int:
@@ -121,6 +146,11 @@ def read_archive(connection: Connection, campaign_id: int, version: int) -> byte
     if archive is None:
         raise NotFoundError(f"campaign {campaign_id} has no model of version {version}")
     return archive
+
+
+def settings_json(settings: Settings) -> dict[str, Any]:
+    """As the campaign's row holds it."""
+    return asdict(settings)
 
 
 def _change(connection: Connection, campaign_id: int, values: Mapping[str, Any], *, version: int) -> Campaign:
