@@ -39,6 +39,11 @@ def take(connection: Connection, name: str, holder: str, *, now: float, for_s: f
     return None if note is None else Chore(name, holder, note[0])
 
 
+def read_note(connection: Connection, name: str) -> Mapping[str, Any]:
+    """How far the chore got; nothing where nobody ever took it."""
+    return connection.execute(select(chores.c.note).where(chores.c.name == name)).scalar() or {}
+
+
 def leave(connection: Connection, chore: Chore) -> None:
     """Let others take the chore; one that was lost is left alone."""
     connection.execute(update(chores).where(_mine(chore)).values(holder=None, until=0.0))

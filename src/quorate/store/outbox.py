@@ -1,8 +1,8 @@
 """Webhooks: where a campaign's events are to be told, and what of them waits to be sent.
 
 An event goes into the outbox of every hook that asks for its kind, and stays there until the receiver has taken it;
-what is sent first is always the oldest. Nothing is given up: after a week without success the hook stops, and `replay` sends
-from any event on.
+what is sent first is always the oldest. Nothing is given up: after a week without success the hook stops, and `replay`
+sends from any event on.
 """
 
 from __future__ import annotations
