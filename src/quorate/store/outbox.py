@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
-from quorate.errors import NotFoundError
+from quorate.errors import ConflictError, NotFoundError
 from quorate.store.database import insert_into
 from quorate.store.log import record
 from quorate.store.tables import WAITS, hooks, items, outbox
@@ -71,6 +71,13 @@ def add_hook(connection: Connection, campaign_id: int, url: str, kinds: Sequence
     ).scalar_one()
     record(connection, campaign_id, "hook added", {"hook": made}, now=now)
     return NewHook(made, secret)
+
+
+def check_room(connection: Connection, campaign_id: int, *, most: int) -> None:
+    """Raises ConflictError when the campaign has so many hooks already."""
+    there = connection.execute(select(func.count()).where(hooks.c.campaign_id == campaign_id)).scalar_one()
+    if there >= most:
+        raise ConflictError(f"the campaign has {most} hooks already; remove one first")
 
 
 def read_hooks(connection: Connection, campaign_id: int) -> list[Hook]:
