@@ -34,7 +34,7 @@ class Metrics:
             "quorate_background", "What the background work did", ["what", "outcome"], registry=self.registry
         )
 
-    def count(self, what: str, outcome: str, by: int = 1) -> None:
+    def count(self, what: str, outcome: str, by: int) -> None:
         """So many more of that in the background."""
         self._work.labels(what, outcome).inc(by)
 

@@ -13,7 +13,7 @@ import json
 import logging
 import threading
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from quorate.service.problems import Refusal
@@ -22,8 +22,9 @@ from quorate.store.tail import Tail, Told, last_event, told
 
 POLL_S = 0.5
 HEARTBEAT_S = 15.0
-AT_HAND = 32  # batches
-AT_ONCE = 200  # events of one batch
+AT_HAND = 256  # batches
+AT_ONCE = 200  # events read at a time
+MOST_BYTES = 16_384  # of a batch: so much, and what sockets hold, is what a slow reader costs
 MOST_READERS = 2000
 HEARTBEAT = b": still here\n\n"
 OPENING = b"retry: 3000\n\n"
@@ -51,8 +52,9 @@ class Channel:
 
     def put(self, events: Sequence[Told]) -> None:
         """Tell these events, which follow on those told before."""
-        self.batches.append(Batch(self.at, events[-1].id, b"".join(map(message, events))))
-        self.at = events[-1].id
+        for batch in batches(self.at, events):
+            self.batches.append(batch)
+            self.at = batch.through
         self.wake()
 
     def wake(self) -> None:
@@ -142,8 +144,8 @@ class Stream:
         if batch is not None:
             return batch.text, batch.through
         events = await asyncio.to_thread(self._read, [campaign_id], at, channel.at)
-        whole = len(events) < AT_ONCE
-        return b"".join(map(message, events)), channel.at if whole and not events else events[-1].id
+        first = next(batches(at, events), Batch(at, channel.at, b""))
+        return first.text, first.through
 
     # ---- the poller -------------------------------------------------------------------------------------------
     async def _poll(self) -> None:
@@ -192,6 +194,20 @@ class Stream:
     def _read(self, campaigns: Sequence[int], after: int, through: int) -> list[Told]:
         with self._database.reading() as connection:
             return told(connection, campaigns, after=after, through=through, most=AT_ONCE)
+
+
+def batches(after: int, events: Sequence[Told]) -> Iterator[Batch]:
+    """The events in parts of bounded size, each following on the one before."""
+    text, through = bytearray(), after
+    for event in events:
+        more = message(event)
+        if text and len(text) + len(more) > MOST_BYTES:
+            yield Batch(after, through, bytes(text))
+            text, after = bytearray(), through
+        text += more
+        through = event.id
+    if text:
+        yield Batch(after, through, bytes(text))
 
 
 def message(event: Told) -> bytes:

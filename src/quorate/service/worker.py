@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeVar
+from typing import TypeVar
 from uuid import uuid4
 
 from sqlalchemy import Connection
@@ -29,6 +29,7 @@ from quorate.store.submit import rejudge
 from quorate.store.tail import Tail
 
 T = TypeVar("T")
+Count = Callable[[str, str, int], None]  # what, with which outcome, how often
 SWEEP_S, POST_S, WATCH_S, REFIT_S, JUDGE_S = 5.0, 1.0, 0.5, 5.0, 1.0
 AFTER_FAILURE_S = 10.0
 HOLD_S = 60.0
@@ -41,30 +42,15 @@ log = logging.getLogger(__name__)
 TURN_FAILED = "background work failed"
 
 
-class Tells(Protocol):
-    """Who counts what was done; `service.metrics.Metrics`."""
-
-    def count(self, what: str, outcome: str, by: int = 1) -> None:
-        """So many more of that."""
-        ...
-
-
-class Silent:
-    """Counts nothing."""
-
-    def count(self, what: str, outcome: str, by: int = 1) -> None:
-        """Nothing."""
-
-
 class Worker:
     """The background work of one process; `start` and `stop` on its event loop."""
 
-    def __init__(self, service: Service, *, guard: Guard | None = None, tells: Tells | None = None) -> None:
+    def __init__(self, service: Service, *, guard: Guard | None = None, count: Count | None = None) -> None:
         self.holder = uuid4().hex
         self._database, self._clock = service.database, service.clock
-        self._tells = tells or Silent()
+        self._count = count or (lambda _what, _outcome, _by: None)
         guard = guard or Guard(allow_private=service.settings.allow_private_urls)
-        tell = lambda outcome: self._tells.count("deliveries", outcome)  # noqa: E731
+        tell = lambda outcome: self._count("deliveries", outcome, 1)  # noqa: E731
         self._postman = Postman(self._database, guard, holder=self.holder, clock=self._clock, tell=tell)
         self.refitter = Refitter(self._database, service.settings.database, holder=self.holder, clock=self._clock)
         self._engine = Engine(most_sessions=1)  # requests keep theirs warm for themselves
@@ -102,7 +88,7 @@ class Worker:
                     wait_s = 0.0  # there may be more
             except Exception:  # whatever it is, the other work and the next turn go on
                 log.exception("%s: %s", TURN_FAILED, name)
-                self._tells.count("failures", name)
+                self._count("failures", name, 1)
                 wait_s = AFTER_FAILURE_S
             await asyncio.sleep(wait_s)
 
@@ -110,7 +96,7 @@ class Worker:
     async def sweep(self) -> int:
         """Give the seats of expired leases back."""
         ended = await asyncio.to_thread(queue.sweep, self._database, now=self._clock())
-        self._tells.count("leases", "expired", ended)
+        self._count("leases", "expired", ended)
         return 0
 
     async def post(self) -> int:
@@ -127,13 +113,13 @@ class Worker:
         for campaign_id in with_models:
             ended = await self.refitter.consider(campaign_id)
             if ended is not None:
-                self._tells.count("refits", ended.outcome)
+                self._count("refits", ended.outcome, 1)
         return 0
 
     async def judge(self) -> int:
         """Judge items anew whose model, policy or settings have changed; people's requests go first."""
         for campaign_id, under in await asyncio.to_thread(self._read, standing.due):
-            self._tells.count("items", "judged", await self._judge(campaign_id, under))
+            self._count("items", "judged", await self._judge(campaign_id, under))
         return 0
 
     # ---- parts ------------------------------------------------------------------------------------------------
@@ -151,7 +137,7 @@ class Worker:
                 self._database.write(lambda connection: _note_flags(connection, chore, flags, seen.through, now))
             except ConflictError:  # another process watches now
                 self._watched, self._watching_until = -1, 0.0
-        self._tells.count("flags", "annotator", len(flags))
+        self._count("flags", "annotator", len(flags))
         return int(seen.through < through)
 
     def _watches(self) -> bool:
@@ -178,7 +164,7 @@ class Worker:
             while last is not None:
                 began = time.monotonic()
                 last = await asyncio.to_thread(self._judge_some, chore, under, last)
-                judged += ITEMS_AT_ONCE
+                judged += ITEMS_AT_ONCE if last is not None else 0
                 await asyncio.sleep(time.monotonic() - began)  # half of the time is the people's
             await self._later(lambda c: chores.note_down(c, chore, done=under, under=under, after=0))
         except ConflictError:

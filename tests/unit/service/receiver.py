@@ -25,6 +25,7 @@ class Receiver:
         return [event["id"] for _, body in self.requests for event in json.loads(body)["events"]]
 
     async def handle(self, request: web.Request) -> web.Response:
+        """Take one message, unless `status` says otherwise."""
         body = await request.read()
         if self.status < 300:
             self.requests.append((dict(request.headers), body))

@@ -15,7 +15,7 @@ from quorate.service.guard import BlockedError, Guard, address_of, check_target,
 from unit.service.receiver import receiving
 
 INSIDE = (
-    *("127.0.0.1", "127.8.9.1", "0.0.0.0", "10.0.0.1", "172.16.3.4", "192.168.0.1", "169.254.169.254", "100.64.0.1"),
+    *("127.0.0.1", "127.8.9.1", "0.1.2.3", "10.0.0.1", "172.16.3.4", "192.168.0.1", "169.254.169.254", "100.64.0.1"),
     *("192.0.0.1", "198.18.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255", "::", "::1", "fe80::1", "fc00::1"),
     *("fec0::1", "ff02::1", "::ffff:127.0.0.1", "::ffff:169.254.169.254", "::127.0.0.1", "64:ff9b::7f00:1"),
     *("64:ff9b:1::a00:1", "2002:7f00:1::", "2002:a9fe:a9fe::1", "2001:0:4136:e378:8000:63bf:80ff:fffe"),
@@ -33,13 +33,14 @@ class Answers(AbstractResolver):
     def __init__(self, *answers: str) -> None:
         self.answers = list(answers)
 
-    async def resolve(self, host, port=0, family=socket.AF_INET):
+    async def resolve(self, host, port=0, family=socket.AF_INET):  # noqa: ARG002 # the interface has it
+        """The next answer; the last one stays."""
         address = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         numbers = {"family": socket.AF_INET, "proto": 0, "flags": socket.AI_NUMERICHOST}
         return [{"hostname": host, "host": address, "port": port, **numbers}]
 
     async def close(self):
-        pass
+        """Nothing is open."""
 
 
 def only_first(address):

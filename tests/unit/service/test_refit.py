@@ -133,7 +133,7 @@ def test_who_lost_the_chore_swaps_nothing(database, url):
 
     async def overtaken():
         slow = asyncio.create_task(first.consider(world.campaign.id))
-        while not first.running:
+        while not first.running:  # noqa: ASYNC110 # a process is starting
             await asyncio.sleep(0.01)
         clock.now += 61
         database.write(lambda c: ask_refit(c, world.campaign.id, now=clock.now))
@@ -154,7 +154,7 @@ def test_kill_9_of_the_fit_leaves_the_service_whole(database, url):
 
     async def killed():
         fitting = asyncio.create_task(with_it.consider(world.campaign.id))
-        while not with_it.running:
+        while not with_it.running:  # noqa: ASYNC110 # a process is starting
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.3)
         os.kill(with_it.running[world.campaign.id], signal.SIGKILL)
