@@ -141,7 +141,10 @@ def _rested(campaign: Campaign, learning: Learning, note: Mapping[str, Any], now
 
 # ---- what -----------------------------------------------------------------------------------------------------------
 def read_ground(connection: Connection, campaign_id: int) -> Ground:
-    """The campaign as a data set: live labels in their order, gold, and the models' scores."""
+    """The campaign as a data set: live labels in their order, gold, and the models' scores.
+
+    Anchors are left out: they are kept to prove how accurate the model is, and it must not have seen them.
+    """
     campaign, through = read_campaign(connection, campaign_id), last_event(connection)
     said = _columns(connection, _live(campaign_id), ("item", "task", "annotator", "label"))
     gold = _gold(connection, campaign_id)
@@ -160,14 +163,14 @@ def _live(campaign_id: int) -> Select[Any, Any, Any, Any]:
         select(items.c.external_id, labels.c.task, users.c.name, labels.c.label)
         .join(items, items.c.id == labels.c.item_id)
         .join(users, users.c.id == labels.c.user_id)
-        .where(labels.c.campaign_id == campaign_id, labels.c.withdraws.is_(None), ~withdrawn)
+        .where(labels.c.campaign_id == campaign_id, labels.c.withdraws.is_(None), ~withdrawn, ~items.c.anchor)
         .order_by(labels.c.id)
     )
 
 
 def _gold(connection: Connection, campaign_id: int) -> pa.Table:
     chosen = select(items.c.external_id, items.c.gold).where(
-        items.c.campaign_id == campaign_id, items.c.gold.is_not(None)
+        items.c.campaign_id == campaign_id, items.c.gold.is_not(None), ~items.c.anchor
     )
     rows = [(name, task, label) for name, gold in connection.execute(chosen) for task, label in gold.items()]
     return _table(rows, ("item", "task", "label"))
@@ -176,7 +179,7 @@ def _gold(connection: Connection, campaign_id: int) -> pa.Table:
 def _scores(connection: Connection, campaign: Campaign) -> pa.Table:
     """One row per class; of items with a label or gold all, of others the first twenty thousand."""
     labeled = select(labels.c.id).where(labels.c.item_id == items.c.id).exists() | items.c.gold.is_not(None)
-    mine = items.c.campaign_id == campaign.id
+    mine = (items.c.campaign_id == campaign.id) & ~items.c.anchor
     others = select(items.c.id).where(mine, ~labeled).order_by(items.c.id).limit(MOST_UNLABELED)
     chosen = (
         select(items.c.external_id, scores.c.task, scores.c.model, scores.c.probs)
