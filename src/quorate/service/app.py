@@ -17,7 +17,7 @@ from quorate.service.engine import Engine
 from quorate.service.hints import Hints
 from quorate.service.limits import Buckets, Gate
 from quorate.service.problems import PROBLEMS, add_handlers
-from quorate.service.routes import campaigns, health, session, users, work
+from quorate.service.routes import campaigns, health, items, session, users, work
 from quorate.service.state import Service, ServiceSettings
 from quorate.store.database import Database
 
@@ -27,6 +27,7 @@ ROUTERS: tuple[APIRouter, ...] = (  # under /api/v1
     users.router,
     work.router,
     campaigns.router,
+    items.router,
 )
 BESIDE: tuple[APIRouter, ...] = (health.router,)  # beside it: pages, Label Studio, metrics
 PUBLIC = {("post", f"{API}/session"), ("get", "/healthz"), ("get", "/readyz")}

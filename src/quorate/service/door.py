@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
+from sqlalchemy import Connection
 
 from quorate.errors import SettingError, SignInError
 from quorate.service.limits import Buckets
@@ -139,7 +140,7 @@ class Door:
             raise SignInError("name and password do not belong together")
         user = found[0]
 
-        def work(connection):
+        def work(connection: Connection) -> NewSession:
             if old:
                 end_session(connection, old)
             note_audit(connection, user.id, "signed in", "session", {"address": address}, now=now)
@@ -169,7 +170,7 @@ class Door:
         """Set a user's password; their sessions end, but the one of that id. Raises SettingError, NotFoundError."""
         hashed = self.hashed(password)
 
-        def work(connection):
+        def work(connection: Connection) -> None:
             set_password(connection, user_id, hashed)
             end_sessions_of(connection, user_id, but=keep)
 

@@ -75,8 +75,10 @@ class Problem(BaseModel):
 
     code: Code
     message: str
-    path: str | None = Field(None, description="Where in the request, such as body.answers[0].label")
-    rows: list[RowProblem] | None = Field(None, description="Of an upload: the rows that are wrong, the first hundred")
+    path: str | None = Field(default=None, description="Where in the request, such as body.answers[0].label")
+    rows: list[RowProblem] | None = Field(
+        default=None, description="Of an upload: the rows that are wrong, the first hundred"
+    )
 
 
 class ProblemBody(BaseModel):

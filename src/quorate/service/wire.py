@@ -35,7 +35,7 @@ def _storable(text: str) -> str:
     return text
 
 
-def _storable_json(value: Any) -> Any:
+def storable(value: Any) -> Any:
     """JSON that both databases hold: no NaN, no U+0000, no half of a surrogate pair, not too deep."""
     try:
         text = json.dumps(value, allow_nan=False, ensure_ascii=False)
@@ -51,7 +51,7 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whit
 Text = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 LongText = Annotated[str, StringConstraints(max_length=200_000), AfterValidator(_storable)]
 Password = Annotated[str, StringConstraints(min_length=1, max_length=1000), AfterValidator(_storable)]
-Json = Annotated[dict[str, Any], AfterValidator(_storable_json)]
+Json = Annotated[dict[str, Any], AfterValidator(storable)]
 Amount = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
 
 

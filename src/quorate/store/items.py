@@ -49,7 +49,7 @@ def add_items(connection: Connection, campaign: Campaign, new: Iterable[NewItem]
     rows = enumerate(new, 1)
     while batch := list(islice(rows, BATCH)):
         for number, item in batch:
-            _check(campaign.schema, item, number)
+            check_item(campaign.schema, item, number)
         ids = _insert(connection, campaign, [item for _, item in batch])
         _write_scores(connection, campaign.schema, ids, [item for _, item in batch if item.external_id in ids])
         added += len(ids)
@@ -167,7 +167,8 @@ def _write_scores(connection: Connection, schema: Schema, ids: Mapping[str, int]
         )
 
 
-def _check(schema: Schema, item: NewItem, row: int) -> None:
+def check_item(schema: Schema, item: NewItem, row: int) -> None:
+    """Raises DataError for what no item can hold."""
     if not 0 < len(item.external_id) <= MAX_ID or UNFIT.search(item.external_id):
         raise DataError(
             f"an external id has 1 to {MAX_ID} printing characters", mend="shorten or clean it", row=row, column="item"

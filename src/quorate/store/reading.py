@@ -62,6 +62,8 @@ ITEM = (
     items.c.state,
 )
 
+LABEL = ("id", "task", "label", "at", "seconds", "assisted", "late")
+
 
 def read_campaign_page(connection: Connection, campaign_id: int) -> CampaignPage:
     """The campaign with its guidelines and its money. Raises NotFoundError."""
@@ -80,16 +82,16 @@ def list_campaigns(connection: Connection, user_id: int | None) -> list[Campaign
 
 
 def list_items(
-    connection: Connection, campaign_id: int, *, after: int = 0, limit: int = 100, open: bool | None = None
+    connection: Connection, campaign_id: int, *, after: int = 0, limit: int = 100, unfinished: bool | None = None
 ) -> list[ItemRow]:
-    """The next items by their ids; with `open`, those of which a task is open, or none is."""
+    """The next items by their ids; with `unfinished`, those of which a task is open, or none is."""
     chosen = select(*ITEM).where(items.c.campaign_id == campaign_id, items.c.id > after).order_by(items.c.id)
-    if open is None:
+    if unfinished is None:
         return [_item(row) for row in connection.execute(chosen.limit(limit))]
     found: list[ItemRow] = []
     for row in connection.execute(chosen.execution_options(yield_per=1000)):
         item = _item(row)
-        if any(task.open for task in item.state.values()) == open:
+        if any(task.open for task in item.state.values()) == unfinished:
             found.append(item)
         if len(found) == limit:
             break
@@ -105,27 +107,18 @@ def read_item(connection: Connection, campaign_id: int, external_id: str) -> Ite
     return _item(row)
 
 
-def labels_of_item(connection: Connection, item_id: int) -> list[Mapping[str, Any]]:
+def labels_of_item(connection: Connection, item_id: int) -> list[dict[str, Any]]:
     """The labels of an item, oldest first, those taken back marked."""
     rows = connection.execute(
-        select(
-            labels.c.id,
-            labels.c.task,
-            users.c.name.label("annotator"),
-            labels.c.label,
-            labels.c.at,
-            labels.c.seconds,
-            labels.c.assisted,
-            labels.c.late,
-            labels.c.withdraws,
-        )
+        select(users.c.name.label("annotator"), labels.c.withdraws, *(labels.c[name] for name in LABEL))
         .join(users, users.c.id == labels.c.user_id)
         .where(labels.c.item_id == item_id)
         .order_by(labels.c.id)
-    ).all()
-    gone = {row.withdraws for row in rows if row.withdraws is not None}
-    shown = [{**row._mapping, "withdrawn": row.id in gone} for row in rows if row.withdraws is None]
-    return [{name: value for name, value in row.items() if name != "withdraws"} for row in shown]
+    ).mappings()
+    every = [dict(row) for row in rows]
+    gone = {row["withdraws"] for row in every}
+    given = [row for row in every if row.pop("withdraws") is None]
+    return [row | {"withdrawn": row["id"] in gone} for row in given]
 
 
 def scores_of_item(connection: Connection, item_id: int) -> list[tuple[str, str, Sequence[float]]]:
@@ -166,9 +159,10 @@ def is_ready(connection: Connection) -> bool:
     return True
 
 
-def count_items(connection: Connection, campaign_id: int) -> int:
-    """How many items a campaign has."""
-    return connection.execute(select(func.count()).where(items.c.campaign_id == campaign_id)).scalar_one()
+def last_item(connection: Connection, campaign_id: int) -> int:
+    """The largest id of a campaign's items; 0 where there is none."""
+    last = connection.execute(select(func.max(items.c.id)).where(items.c.campaign_id == campaign_id)).scalar()
+    return last or 0
 
 
 def _page(row: Any) -> CampaignPage:

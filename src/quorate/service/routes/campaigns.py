@@ -43,12 +43,12 @@ class SchemaIn(Wire):
 class SettingsIn(Wire):
     """How a campaign asks; what is left out is as before, or usual."""
 
-    overlap: int | None = Field(None, ge=1, le=1000)
-    together: int | None = Field(None, ge=1, le=1000)
-    lease_s: float | None = Field(None, ge=1, le=604_800)
-    late: str | None = Field(None, pattern="^(keep|refuse)$")
+    overlap: int | None = Field(default=None, ge=1, le=1000)
+    together: int | None = Field(default=None, ge=1, le=1000)
+    lease_s: float | None = Field(default=None, ge=1, le=604_800)
+    late: str | None = Field(default=None, pattern="^(keep|refuse)$")
     blind: bool | None = None
-    gold_rate: float | None = Field(None, ge=0, le=1)
+    gold_rate: float | None = Field(default=None, ge=0, le=1)
     skills: dict[Name, Name] | None = None
 
     def over(self, before: Settings) -> Settings:
@@ -61,8 +61,8 @@ class PricesIn(Wire):
     """What a label costs: in general, of a task, of an annotator."""
 
     label: Amount = 0.0
-    of_task: dict[Name, Amount] = {}
-    of_annotator: dict[Name, Amount] = {}
+    of_task: dict[Name, Amount] = Field(default_factory=dict)
+    of_annotator: dict[Name, Amount] = Field(default_factory=dict)
 
 
 class NewCampaign(Wire):
@@ -71,9 +71,9 @@ class NewCampaign(Wire):
     name: Name
     task_schema: SchemaIn = Field(alias="schema")
     guidelines: LongText = ""
-    policy: Json = {}
-    settings: SettingsIn = SettingsIn()
-    prices: PricesIn = PricesIn()
+    policy: Json = Field(default_factory=dict)
+    settings: SettingsIn = Field(default_factory=SettingsIn.model_construct)
+    prices: PricesIn = Field(default_factory=PricesIn)
     budget: Amount | None = None
 
 
@@ -117,7 +117,7 @@ class State(Wire):
 class Skills(Wire):
     """What a member is able to do."""
 
-    skills: Annotated[list[Name], Field(max_length=100)] = []
+    skills: Annotated[list[Name], Field(max_length=100, default_factory=list)]
 
 
 class MemberShown(BaseModel):

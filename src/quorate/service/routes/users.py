@@ -49,7 +49,7 @@ class NewToken(Wire):
     """A token to make."""
 
     name: Name
-    days: Amount | None = Field(None, description="Valid for so long; without it, until revoked")
+    days: Amount | None = Field(default=None, description="Valid for so long; without it, until revoked")
 
 
 class TokenShown(BaseModel):

@@ -28,7 +28,7 @@ class AnswerIn(Wire):
 
     task: Text
     label: Text
-    seconds: float | None = Field(None, ge=0, le=1e9, allow_inf_nan=False)
+    seconds: float | None = Field(default=None, ge=0, le=1e9, allow_inf_nan=False)
     assisted: bool = False
 
 
