@@ -17,7 +17,7 @@ from quorate.service.engine import Engine
 from quorate.service.hints import Hints
 from quorate.service.limits import Buckets, Gate
 from quorate.service.problems import PROBLEMS, add_handlers
-from quorate.service.routes import campaigns, health, items, session, users, work
+from quorate.service.routes import audit, campaigns, export, health, items, results, session, users, work
 from quorate.service.state import Service, ServiceSettings
 from quorate.store.database import Database
 
@@ -28,6 +28,9 @@ ROUTERS: tuple[APIRouter, ...] = (  # under /api/v1
     work.router,
     campaigns.router,
     items.router,
+    results.router,
+    export.router,
+    audit.router,
 )
 BESIDE: tuple[APIRouter, ...] = (health.router,)  # beside it: pages, Label Studio, metrics
 PUBLIC = {("post", f"{API}/session"), ("get", "/healthz"), ("get", "/readyz")}
