@@ -176,6 +176,6 @@ def test_an_address_is_read_as_resolvers_read_it():
 
 
 def test_the_guard_raises_an_error_of_the_network():
-    """aiohttp reports a refused address like one that cannot be reached."""
+    """Aiohttp reports a refused address like one that cannot be reached."""
     with pytest.raises(BlockedError):
         Guard()._socket((socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.1", 80)))

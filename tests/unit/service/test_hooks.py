@@ -13,8 +13,8 @@ from quorate.service.hooks import PATIENCE, Postman
 from quorate.signature import signature, verify_webhook
 from quorate.store import outbox
 from quorate.store.log import read_events, record
-from quorate.store.queue import lease
 from quorate.store.overlap import Overlap
+from quorate.store.queue import lease
 from quorate.store.records import Settings
 from quorate.store.submit import Answer, submit
 from quorate.store.tail import Tail, last_event
