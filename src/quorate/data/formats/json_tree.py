@@ -92,7 +92,7 @@ class Node(NamedTuple):
         return self.value
 
 
-def _finite(value: float) -> bool:
+def _finite(value: Any) -> bool:
     try:
         return math.isfinite(float(value))
     except OverflowError:  # a whole number of hundreds of digits

@@ -1,4 +1,4 @@
-"""Label Studio's labeling configuration: which controls ask which questions, read from its XML and written for a schema.
+"""Label Studio's labeling configuration: which controls ask which questions; read from its XML, written for a schema.
 
 The parser builds no tree, knows no file and no network, and refuses document types, so that entities cannot be
 declared at all.
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
-from xml.parsers import expat  # noqa: S407  # nosec B407 # document types are refused below
-from xml.sax.saxutils import quoteattr  # noqa: S406  # nosec B406 # it writes, it does not read
+from xml.parsers import expat  # nosec B407 # document types are refused below
+from xml.sax.saxutils import quoteattr  # nosec B406 # it writes, it does not read
 
 from quorate.data.formats.multi_select import NO, YES, option_name
 from quorate.errors import FormatError, SchemaError
@@ -31,13 +31,14 @@ class Control(NamedTuple):
     kind: Kind
     classes: tuple[str, ...]
     multiple: bool = False  # choose all that apply
+    ordered: bool = False
 
     def tasks(self, classes: Sequence[str] = ()) -> tuple[Task, ...]:
         """The tasks that it asks, one of yes and no for each class where all that apply are chosen."""
         offered = self.classes or tuple(classes)
         if self.multiple:
             return tuple(Task(option_name(self.name, c), (NO, YES), option_of=Option(self.name, c)) for c in offered)
-        return (Task(self.name, offered, ordered=self.kind == "rating"),) if offered else ()
+        return (Task(self.name, offered, self.ordered),) if offered else ()
 
 
 # ---- reading --------------------------------------------------------------------------------------------------------
@@ -47,7 +48,7 @@ def read_config(text: str, source: str = "label_config") -> tuple[Control, ...]:
     Raises FormatError for what is no XML, for a document type, and for a control without a name.
 
     >>> read_config('<View><Text name="t" value="$t"/><Rating name="fun" toName="t" maxRating="3"/></View>')
-    (Control(name='fun', to_name='t', kind='rating', classes=('1', '2', '3'), multiple=False),)
+    (Control(name='fun', to_name='t', kind='rating', classes=('1', '2', '3'), multiple=False, ordered=True),)
     """
     reading = _Reading(source)
     parser = expat.ParserCreate()
@@ -117,7 +118,8 @@ class _Reading:
             case "choices":
                 pass
         multiple = found.kind == "choices" and found.attributes.get("choice", "single").startswith("multiple")
-        return Control(name, to_name, found.kind, classes, multiple)
+        ordered = found.kind == "rating" or found.attributes.get("ordered", "").lower() == "true"
+        return Control(name, to_name, found.kind, classes, multiple, ordered and not multiple)
 
     def _stars(self, found: _Found) -> int:
         text = found.attributes.get("maxRating", "5")
@@ -156,7 +158,7 @@ def controls_of(schema: Schema, to_name: str) -> tuple[Control, ...]:
         if task.option_of is None:
             stars = task.ordered and task.classes == tuple(map(str, range(1, len(task.classes) + 1)))
             stars = stars and len(task.classes) <= MOST_STARS
-            control = Control(task.name, to_name, "rating" if stars else "choices", task.classes)
+            control = Control(task.name, to_name, "rating" if stars else "choices", task.classes, ordered=task.ordered)
         else:
             question, label = task.option_of
             before = found.pop(question, Control(question, to_name, "choices", (), multiple=True))
@@ -180,4 +182,5 @@ def _control_lines(control: Control) -> list[str]:
         return [header, f'  <Rating {names} maxRating="{len(control.classes)}"/>']
     choice = "multiple" if control.multiple else "single"
     choices = [f"    <Choice value={quoteattr(label)}/>" for label in control.classes]
-    return [header, f'  <Choices {names} choice="{choice}" showInline="true">', *choices, "  </Choices>"]
+    ordered = ' ordered="true"' if control.ordered else ""  # our own word, which Label Studio passes over
+    return [header, f'  <Choices {names} choice="{choice}"{ordered} showInline="true">', *choices, "  </Choices>"]

@@ -11,25 +11,23 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from quorate.data.dataset import Dataset
 from quorate.data.faults import OnBad
 from quorate.data.formats.gathered import Gathered, Imported
 from quorate.data.formats.json_tree import Node, read_records
 from quorate.data.formats.label_config import Control, read_config
 from quorate.data.formats.label_studio_read import (
     KEY,
-    OURS,
     Answer,
     Answers,
     Asked,
     asked_by,
-    content_of,
     is_assisted,
     item_of,
     person_of,
     read_result,
     score_of,
 )
+from quorate.data.formats.our_own import OURS, columns_of, read_scores
 from quorate.data.naming import natural_key
 from quorate.errors import FormatError
 from quorate.schema import Schema
@@ -89,7 +87,7 @@ class _Reading:
             self._read_flat(task)
             return
         item, data = item_of(task), task.get("data")
-        self._rows.add_item(task.row, item, content_of(data.object()) if data else {})
+        self._rows.add_item(task.row, item, columns_of(data.object()) if data else {})
         ours = self._read_meta(task, item)
         for annotation in _list(task.get("annotations") or task.get("completions")):
             self._read_annotation(item, annotation, ours)
@@ -100,11 +98,7 @@ class _Reading:
         """The models' scores that our own export keeps there; what it says of each annotation."""
         meta = task.get("meta")
         ours = meta.get(OURS) if meta and isinstance(meta.value, dict) else None
-        scores = ours.get("scores") if ours else None
-        for model, tasks in scores.pairs() if scores else ():
-            for name, classes in tasks.pairs():
-                for label, score in classes.pairs():
-                    self._rows.add_score(task.row, item, name, model, label, score.number())
+        read_scores(self._rows, item, ours)
         annotations = ours.get("annotations") if ours else None
         return dict(annotations.pairs()) if annotations else {}
 
@@ -168,7 +162,7 @@ class _Reading:
             )
         item = item_of(row)
         data = {key: value for key, value in row.object().items() if key not in MIN_KEYS | self._controls.keys()}
-        self._rows.add_item(row.row, item, content_of(data))
+        self._rows.add_item(row.row, item, columns_of(data))
         answers = {name: _flat(control, at) for name, control in self._controls.items() if (at := row.get(name))}
         if row.get("annotation_id") is None and not answers:
             return
@@ -225,7 +219,7 @@ class _Reading:
             return Control(name, "", "choices", tuple(classes), multiple)
         whole = [int(label) for label in classes if label.isdigit() and len(label) < 4]
         stars = range(1, max(STARS, *whole, 0) + 1) if len(whole) == len(classes) else ()
-        return Control(name, "", "rating", tuple(map(str, stars)) or tuple(classes))
+        return Control(name, "", "rating", tuple(map(str, stars)) or tuple(classes), ordered=True)
 
 
 # ---- small parts ----------------------------------------------------------------------------------------------------

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from quorate.data.formats.json_tree import Node
 from quorate.data.formats.label_config import SIDES, Control
 from quorate.data.formats.multi_select import NO, YES
+from quorate.data.formats.our_own import ITEM_KEY
 from quorate.errors import SchemaError
 from quorate.schema import Schema, Task
 
-OURS = "quorate"  # how the model versions of our own predictions begin, and the key of what we keep in a task's meta
 KEY = 8  # characters of a region's id that say which annotation of our own export it is from
-ITEM_KEY = "quorate_id"  # the key of an item's id in a task's data
 PERSON = "label-studio:"  # before the number of a person of whom no address is known
 
 
@@ -72,7 +71,7 @@ def _chosen(value: Node, kind: str) -> tuple[str, ...]:
 def score_of(node: Node) -> float | None:
     """A region's or prediction's score where it is a probability: Label Studio takes any number."""
     found = node.get("score")
-    return found.value if found and isinstance(found.value, int | float) and 0 <= found.value <= 1 else None
+    return float(found.value) if found and isinstance(found.value, int | float) and 0 <= found.value <= 1 else None
 
 
 def person_of(completed_by: Node | None) -> str:
@@ -100,19 +99,9 @@ def item_of(task: Node) -> str:
     return ours.name() if ours else theirs.name() if theirs else str(task.row)
 
 
-def content_of(data: Mapping[str, Any]) -> dict[str, Any]:
-    """A task's data as columns of the items table, renamed where the table has that name for something else."""
-    taken = {"item", "embedding"}
-    return {
-        f"data_{key}" if key in taken or key.startswith("x_") else key: value
-        for key, value in data.items()
-        if key != ITEM_KEY and key.strip()
-    }
-
-
 # ---- in our words ---------------------------------------------------------------------------------------------------
 class Asked(NamedTuple):
-    """The schema's tasks by the control that asks them: one task, or the options of a choose-all-that-apply question."""
+    """The schema's tasks by the control that asks them: one task, or all options of a question."""
 
     single: Mapping[str, Task]
     options: Mapping[str, tuple[Task, ...]]
@@ -148,9 +137,10 @@ def _one(control: str, answer: Answer, task: Task) -> str:
     if len(answer.chosen) > 1:
         mend = "ask it as choose-all-that-apply, or correct the annotation"
         raise answer.where.error(f"{control!r} takes one answer and has {len(answer.chosen)}", mend)
-    if answer.chosen[0] not in task.code_of:
-        raise _strange(control, answer.chosen[0], task.classes, answer.where)
-    return answer.chosen[0]
+    label = next(iter(answer.chosen))
+    if label not in task.code_of:
+        raise _strange(control, label, task.classes, answer.where)
+    return label
 
 
 def _strange(control: str, label: str, classes: Sequence[str], where: Node) -> SchemaError:

@@ -8,20 +8,27 @@ which it keeps and exports again.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 from uuid import NAMESPACE_URL, uuid5
 
 import pyarrow as pa
 
 from quorate.data.dataset import Dataset
-from quorate.data.features import feature_columns
 from quorate.data.formats.label_config import Control, controls_of, write_config
-from quorate.data.formats.label_studio_read import ITEM_KEY, KEY, OURS, PERSON
+from quorate.data.formats.label_studio_read import KEY, PERSON
 from quorate.data.formats.multi_select import YES
+from quorate.data.formats.our_own import (
+    ITEM_KEY,
+    OURS,
+    Guess,
+    contents_of,
+    grouped,
+    open_guesses,
+    scores_of,
+    shown_names,
+)
 from quorate.data.lines import as_json
-from quorate.errors import SettingError
 from quorate.schema import Schema
 
 IMAGE = re.compile(r"(https?://|/|data:image/).*?(\.(png|jpe?g|gif|webp|svg)(\?|$)|;base64,)", re.IGNORECASE)
@@ -33,13 +40,6 @@ class LabelStudio(NamedTuple):
 
     config: str
     tasks: tuple[dict[str, Any], ...]
-
-
-class Guess(NamedTuple):
-    """What is proposed for a task."""
-
-    label: str
-    confidence: float | None
 
 
 def to_label_studio(
@@ -57,10 +57,8 @@ def to_label_studio(
     >>> task["data"], task["annotations"][0]["ground_truth"]
     ({'text': 'Hi', 'quorate_id': 'a'}, False)
     """
-    if not 0 <= sure <= 1:
-        raise SettingError(f"sure is a confidence from 0 to 1, not {sure}")
-    contents = _contents(data)
-    controls = controls_of(data.schema, _shown(contents)[0])
+    contents = contents_of(data)
+    controls = controls_of(data.schema, shown_names(contents)[0])
     tasks = {item: _task(item, contents[item]) for item in contents}
     if labels:
         _add_labels(tasks, data, controls)
@@ -116,34 +114,11 @@ def _applies(guess: Guess) -> bool:
 
 
 # ---- contents -------------------------------------------------------------------------------------------------------
-def _contents(data: Dataset) -> dict[str, dict[str, Any]]:
-    """What people are shown of each item: the columns of the items table but features; of an item without, its id."""
-    found: dict[str, dict[str, Any]] = {item: {} for item in data.encode().items}
-    if data.items is not None:
-        features = {"item", *feature_columns(list(data.items.column_names))}
-        shown = [name for name in data.items.column_names if name not in features]
-        for row in data.items.to_pylist():
-            found[row["item"]] = {name: _plain(row[name]) for name in shown if row[name] is not None}
-    return {item: content or {"text": item} for item, content in found.items()}
-
-
-def _plain(value: Any) -> Any:
-    """A value that JSON holds."""
-    return value if isinstance(value, str | int | float | bool) else as_json(value)
-
-
-def _shown(contents: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    names = list(dict.fromkeys(name for content in contents.values() for name in content))
-    if not names:
-        raise SettingError("there is no item in this folder to write")
-    return names
-
-
 def _fields(contents: Mapping[str, Mapping[str, Any]]) -> dict[str, Literal["Text", "Image"]]:
     """The fields to show, each as a text or, where every value looks like the address of one, as an image."""
     return {
         name: "Image" if all(_is_image(c[name]) for c in contents.values() if name in c) else "Text"
-        for name in _shown(contents)
+        for name in shown_names(contents)
     }
 
 
@@ -158,10 +133,10 @@ def _task(item: str, content: Mapping[str, Any]) -> dict[str, Any]:
 # ---- labels, gold, scores -------------------------------------------------------------------------------------------
 def _add_labels(tasks: Mapping[str, dict[str, Any]], data: Dataset, controls: Sequence[Control]) -> None:
     """One annotation of each item and person."""
-    for (item, person), rows in _grouped(data.labels, "annotator").items():
+    for (item, person), rows in grouped(data.labels, "annotator").items():
         uid = _uid(item, "person", person)
         seconds = [row["seconds"] for row in rows if row.get("seconds") is not None]
-        entry = _annotation(item, uid, rows, data.schema, controls, ground_truth=False)
+        entry = _annotation(uid, rows, data.schema, controls, ground_truth=False)
         entry |= {"lead_time": sum(seconds)} if seconds else {}
         tasks[item]["annotations"].append(entry | _completed_by(person))
         at = max((row["created_at"] for row in rows if row.get("created_at") is not None), default=None)
@@ -180,13 +155,12 @@ def _completed_by(person: str) -> dict[str, Any]:
 
 
 def _add_gold(tasks: Mapping[str, dict[str, Any]], data: Dataset, controls: Sequence[Control]) -> None:
-    for (item, _), rows in _grouped(data.gold, None).items():
-        entry = _annotation(item, _uid(item, "gold", ""), rows, data.schema, controls, ground_truth=True)
+    for (item, _), rows in grouped(data.gold, None).items():
+        entry = _annotation(_uid(item, "gold", ""), rows, data.schema, controls, ground_truth=True)
         tasks[item]["annotations"].append(entry)
 
 
 def _annotation(
-    item: str,
     uid: str,
     rows: Sequence[Mapping[str, Any]],
     schema: Schema,
@@ -200,7 +174,7 @@ def _annotation(
 
 
 def _add_model_labels(tasks: Mapping[str, dict[str, Any]], data: Dataset, controls: Sequence[Control]) -> None:
-    for (item, model), rows in _grouped(data.model_labels, "model").items():
+    for (item, model), rows in grouped(data.model_labels, "model").items():
         guesses = {row["task"]: Guess(row["label"], row.get("confidence")) for row in rows}
         tasks[item]["predictions"].append(
             prediction(model, controls, data.schema, guesses, _uid(item, "model", model)[:KEY])
@@ -208,9 +182,8 @@ def _add_model_labels(tasks: Mapping[str, dict[str, Any]], data: Dataset, contro
 
 
 def _add_scores(tasks: Mapping[str, dict[str, Any]], data: Dataset) -> None:
-    for row in [] if data.scores is None else data.scores.to_pylist():
-        of_model = _ours(tasks[row["item"]], "scores").setdefault(row["model"], {})
-        of_model.setdefault(row["task"], {})[row["label"]] = row["score"]
+    for item, said in scores_of(data).items():
+        _ours(tasks[item], "scores").update(said)
 
 
 def _ours(task: dict[str, Any], key: str) -> dict[str, Any]:
@@ -222,13 +195,6 @@ def _uid(item: str, kind: str, who: str) -> str:
     return str(uuid5(NAMESPACE_URL, as_json([item, kind, who])))
 
 
-def _grouped(table: pa.Table | None, who: str | None) -> dict[tuple[str, str], list[dict[str, Any]]]:
-    groups: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
-    for row in [] if table is None else table.to_pylist():
-        groups[row["item"], row[who] if who else ""].append(row)
-    return groups
-
-
 # ---- proposals ------------------------------------------------------------------------------------------------------
 def _propose(
     tasks: Mapping[str, dict[str, Any]],
@@ -238,18 +204,8 @@ def _propose(
     sure: float,
 ) -> dict[str, dict[str, Any]]:
     """The items with an open task, each with a prediction of those."""
-    open_: dict[str, dict[str, Guess]] = defaultdict(dict)
-    for row in _rows(consensus):
-        if row["confidence"] < sure and row["item"] in tasks:
-            open_[row["item"]][row["task"]] = Guess(row["label"], row["confidence"])
-    for item, guesses in open_.items():
-        tasks[item]["predictions"].append(prediction(OURS, controls, schema, guesses, _uid(item, "us", "")[:KEY]))
+    open_ = open_guesses(consensus, sure)
+    for item in open_.keys() & tasks.keys():
+        key = _uid(item, "ours", "")[:KEY]
+        tasks[item]["predictions"].append(prediction(OURS, controls, schema, open_[item], key))
     return {item: task for item, task in tasks.items() if item in open_}
-
-
-def _rows(consensus: pa.Table) -> Iterable[Mapping[str, Any]]:
-    columns = ["item", "task", "label", "confidence"]
-    missing = [name for name in columns if name not in consensus.column_names]
-    if missing:
-        raise SettingError(f"the consensus has no column {missing[0]!r}; give the table that `quorate predict` writes")
-    return consensus.select(columns).to_pylist()
