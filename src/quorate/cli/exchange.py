@@ -138,6 +138,8 @@ def export_folder(
     """Write people's labels as another tool reads them."""
     given = {"gold": gold, "question": question, "probs": probs, "delimiter": delimiter, "consensus": consensus}
     _check(layout, **given, sure=sure, labels=labels, config=config)
+    if layout is Layout.PRODIGY and question is not None:
+        raise SettingError("prodigy has no use for --question in an export: every line says what it asks")
     data = opened(folder)
     if layout is Layout.CROWD_KIT:
         told = _to_crowd_kit(data, out, gold, question)

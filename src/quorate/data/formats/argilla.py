@@ -99,7 +99,7 @@ class _Reading:
 
     def _read_settings(self, settings: Node) -> dict[str, Question]:
         ours = settings.get(OURS)
-        names = {key: node.name() for key, node in ours.need("questions").pairs()} if ours else {}
+        names = {key: node.title() for key, node in ours.need("questions").pairs()} if ours else {}
         if ours:
             self._schema = Schema.from_json(as_json(ours.need("schema").object()), source=settings.source)
             self._fields = {key: node.name() for key, node in ours.need("fields").pairs()}
@@ -235,11 +235,11 @@ class _Reading:
 
 # ---- questions ------------------------------------------------------------------------------------------------------
 def _question(question: Node, asks: str) -> Question:
-    name, settings = question.need("name").name(), question.get("settings")
+    name, settings = question.need("name").title(), question.get("settings")
     typed = (settings.get("type") if settings else None) or question.get("type")
     kind = typed.name() if typed else ""
     options = settings.get("options") if settings else None
-    classes = tuple(each.need("value").name() for each in options.each()) if options and kind in KINDS else ()
+    classes = tuple(each.need("value").title() for each in options.each()) if options and kind in KINDS else ()
     if kind in KINDS and not classes:
         raise question.error(f"question {name!r} offers nothing", "list its options")
     return Question(name, kind, classes, asks, ordered=kind == RATING)

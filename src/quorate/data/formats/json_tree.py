@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from quorate.data.files import MARKS, UTF8_MARK
 from quorate.data.lines import decoded, first_line
 from quorate.errors import FormatError
+from quorate.schema import UNFIT
 
 HALVES = re.compile("[\ud800-\udfff]")  # of surrogate pairs, which JSON can spell and no file can hold
 
@@ -71,6 +72,13 @@ class Node(NamedTuple):
         if isinstance(self.value, int | float) and _finite(self.value):
             return f"{self.value:g}" if isinstance(self.value, float) and self.value.is_integer() else str(self.value)
         raise self.error(f"a text is expected, not {_kind(self.value)}", "write one text here")
+
+    def title(self) -> str:
+        """A text that can name a task: not blank, printable. Raises FormatError."""
+        found = self.name()
+        if not found.strip() or UNFIT.search(found):
+            raise self.error(f"{found[:40]!r} is no name", "give it a name of printing characters")
+        return found
 
     def number(self) -> float:
         """A finite number. Raises FormatError."""

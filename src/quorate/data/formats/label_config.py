@@ -57,8 +57,8 @@ def read_config(text: str, source: str = "label_config") -> tuple[Control, ...]:
     parser.StartElementHandler = reading.start
     parser.EndElementHandler = reading.end
     try:
-        parser.Parse(text.encode("utf-8", "replace"), True)
-    except expat.ExpatError as error:
+        parser.Parse(text.encode(), True)
+    except (expat.ExpatError, UnicodeEncodeError) as error:
         raise FormatError(f"the labeling configuration is not XML ({error})", mend=MEND, source=source) from None
     return reading.controls()
 

@@ -145,7 +145,7 @@ class _Reading:
         kept: list[Any] = []
         for region in _list(result):
             name = region.get("from_name")
-            if name is not None and name.value in self._controls:
+            if name is not None and name.name() in self._controls:
                 kept.append(region.value)
             else:
                 self._left_out["other controls"] += 1

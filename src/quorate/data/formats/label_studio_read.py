@@ -46,7 +46,7 @@ def read_result(result: Node | None, left_out: Counter[str]) -> dict[str, Answer
         if kind not in VALUES:
             left_out[kind or "unnamed"] += 1
             continue
-        control = region.need("from_name").name()
+        control = region.need("from_name").title()
         if control in found:
             raise region.error(
                 f"the control {control!r} answers twice in one annotation",

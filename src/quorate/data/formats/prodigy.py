@@ -93,7 +93,7 @@ def _read(line: Node, question: str, rows: Gathered, left_out: Counter[str], tas
     if answer.name() not in {"accept", "reject", "ignore"}:
         raise answer.error(f"{answer.name()!r} is no answer", "write accept, reject or ignore")
     asks = ours.get("question") if ours else None
-    return _decision(line, item, asks.name() if asks else question, answer.name(), left_out)
+    return _decision(line, item, asks.title() if asks else question, answer.name(), left_out)
 
 
 def _decision(line: Node, item: str, question: str, answer: str, left_out: Counter[str]) -> Line | None:
@@ -107,14 +107,14 @@ def _decision(line: Node, item: str, question: str, answer: str, left_out: Count
     told = Line(item, question, who.name() if who else "prodigy", at.number() if at else None, (), (), "", shown, line)
     if options is not None:
         accept = line.get("accept")
-        offered = tuple(option.need("id").name() for option in options.each())
+        offered = tuple(option.need("id").title() for option in options.each())
         chosen = tuple(each.name() for each in accept.each()) if accept else ()
         return _choice(told._replace(chosen=chosen, offered=offered), left_out)
     if label is None:
         left_out["lines that ask for no class"] += 1
         return None
-    chosen = (label.name(),) if answer == "accept" else ()
-    return told._replace(chosen=chosen, offered=(label.name(),), kind="binary")
+    chosen = (label.title(),) if answer == "accept" else ()
+    return told._replace(chosen=chosen, offered=(label.title(),), kind="binary")
 
 
 def _choice(line: Line, left_out: Counter[str]) -> Line | None:
