@@ -11,6 +11,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from quorate import __version__
+from quorate.service import label_studio
 from quorate.service.desk import Desk
 from quorate.service.door import Door
 from quorate.service.engine import Engine
@@ -28,7 +29,7 @@ ROUTERS: tuple[APIRouter, ...] = (  # under /api/v1
     work.router,
     campaigns.router,
 )
-BESIDE: tuple[APIRouter, ...] = (health.router,)  # beside it: pages, Label Studio, metrics
+BESIDE: tuple[APIRouter, ...] = (health.router, label_studio.router)  # beside it: pages, Label Studio, metrics
 PUBLIC = {("post", f"{API}/session"), ("get", "/healthz"), ("get", "/readyz")}
 
 

@@ -92,9 +92,10 @@ def is_assisted(annotation: Node) -> bool:
 
 
 def item_of(task: Node) -> str:
-    """Which item a task is: our own id in its data, else Label Studio's number of it, else its row."""
-    data = task.get("data")
+    """Which item a task is: our own id in its data or meta, else Label Studio's number of it, else its row."""
+    data, meta = task.get("data"), task.get("meta")
     ours = (data.get(ITEM_KEY) if data else None) or task.get(ITEM_KEY)
+    ours = ours or (meta.get(ITEM_KEY) if meta and isinstance(meta.value, dict) else None)
     theirs = task.get("id")
     return ours.name() if ours else theirs.name() if theirs else str(task.row)
 
