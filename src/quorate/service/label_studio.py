@@ -124,6 +124,16 @@ def predict(request: Request, campaign_id: int, lead: Lead, sent: Sent) -> dict[
     return {"results": [_prediction(campaign, version, controls, name, known.get(name)) for name in names]}
 
 
+@router.post("/train")  # what older servers send in place of START_TRAINING
+def train(request: Request, campaign_id: int, lead: Lead) -> dict[str, Any]:
+    """A model is wanted anew."""
+    service = service_of(request)
+    with service.database.reading() as connection:
+        campaign = campaign_for(connection, lead, campaign_id)
+    service.database.write(lambda connection: _ask_refit(connection, campaign, lead, service.clock()))
+    return {"result": {}, "status": "ok"}
+
+
 @router.post("/webhook")
 def webhook(request: Request, campaign_id: int, lead: Lead, sent: Sent) -> dict[str, Any]:
     """What people did in the tool: answered, changed or deleted an answer; or that it wants a model fitted anew."""
@@ -146,8 +156,7 @@ def webhook(request: Request, campaign_id: int, lead: Lead, sent: Sent) -> dict[
         delete = lambda connection: delete_imported(connection, service.engine, campaign, gone, now)  # noqa: E731
         return _done(service.database.write(delete))
     if action == "START_TRAINING":
-        service.database.write(lambda connection: _ask_refit(connection, campaign, lead, now))
-        return {"result": {}, "status": "ok"}
+        return train(request, campaign_id, lead)
     return {"result": {}, "status": "Unknown event"}
 
 
