@@ -11,6 +11,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from quorate import __version__
+from quorate.service import label_studio
 from quorate.service.desk import Desk
 from quorate.service.door import Door
 from quorate.service.engine import Engine
@@ -53,7 +54,7 @@ ROUTERS: tuple[APIRouter, ...] = (  # under /api/v1
     events.router,
     hooks.router,
 )
-BESIDE: tuple[APIRouter, ...] = (health.router, metrics.router)  # beside it: pages, Label Studio, metrics
+BESIDE: tuple[APIRouter, ...] = (health.router, metrics.router, label_studio.router)  # beside it: pages, tools
 PUBLIC = {("post", f"{API}/session"), ("get", "/healthz"), ("get", "/readyz")}
 
 

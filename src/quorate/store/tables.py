@@ -205,6 +205,16 @@ labels = Table(
     UniqueConstraint("withdraws"),  # a label is taken back once
     CheckConstraint("(turn % 2 = 1) = (withdraws IS NOT NULL)", name="turn"),
 )
+imported = Table(  # what is known of annotations that were made in another tool, by the tool's own names for them
+    "imported",
+    METADATA,
+    Column("campaign_id", NUMBER, ForeignKey("campaigns.id"), primary_key=True),
+    Column("source", String(200), primary_key=True),
+    _to("items.id", "item_id", index=True),
+    _to("users.id", "user_id"),
+    Column("version", String(100), nullable=False),  # later is larger
+    Column("answers", JSON(none_as_null=True)),  # by task; nothing where the tool deleted it
+)
 idempotency = Table(
     "idempotency",
     METADATA,

@@ -228,6 +228,20 @@ def upgrade() -> None:
     op.create_index(op.f("ix_labels_campaign_id"), "labels", ["campaign_id"], unique=False)
     op.create_index(op.f("ix_labels_user_id"), "labels", ["user_id"], unique=False)
     op.create_table(
+        "imported",
+        sa.Column("campaign_id", NUMBER, nullable=False),
+        sa.Column("source", sa.String(length=200), nullable=False),
+        sa.Column("item_id", NUMBER, nullable=False),
+        sa.Column("user_id", NUMBER, nullable=False),
+        sa.Column("version", sa.String(length=100), nullable=False),
+        sa.Column("answers", sa.JSON(none_as_null=True), nullable=True),
+        sa.ForeignKeyConstraint(["campaign_id"], ["campaigns.id"], name=op.f("fk_imported_campaign_id")),
+        sa.ForeignKeyConstraint(["item_id"], ["items.id"], name=op.f("fk_imported_item_id")),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_imported_user_id")),
+        sa.PrimaryKeyConstraint("campaign_id", "source", name=op.f("pk_imported")),
+    )
+    op.create_index(op.f("ix_imported_item_id"), "imported", ["item_id"], unique=False)
+    op.create_table(
         "leases",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("item_id", NUMBER, nullable=False),
@@ -315,6 +329,8 @@ def downgrade() -> None:
     )
     op.drop_table("outbox")
     op.drop_table("scores")
+    op.drop_index(op.f("ix_imported_item_id"), table_name="imported")
+    op.drop_table("imported")
     op.drop_index(
         "ix_leases_open_user",
         table_name="leases",
