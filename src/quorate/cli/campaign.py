@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -38,8 +38,12 @@ class TableName(StrEnum):
     DECISIONS = "decisions"
 
 
-KINDS = {".csv": "text/csv", ".jsonl": "application/x-ndjson", ".json": "application/json"}
-KINDS |= {".parquet": "application/vnd.apache.parquet"}
+KINDS = {
+    ".csv": "text/csv",
+    ".jsonl": "application/x-ndjson",
+    ".json": "application/json",
+    ".parquet": "application/vnd.apache.parquet",
+}
 FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".parquet": "parquet", ".zip": "huggingface"}
 campaign = typer.Typer(no_args_is_help=True, help="Campaigns of a service, directly in its database.")
 
@@ -156,7 +160,13 @@ def rebuild(
         raise typer.Exit(DIFFERENT)
 
 
-VERBS = {"list": list_, "create": create, "add": add, "export": export, "rebuild": rebuild}
+VERBS: dict[str, Callable[..., None]] = {
+    "list": list_,
+    "create": create,
+    "add": add,
+    "export": export,
+    "rebuild": rebuild,
+}
 for each, function in VERBS.items():
     campaign.command(each)(verb(function))
 

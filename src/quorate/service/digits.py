@@ -32,7 +32,7 @@ from quorate.store.submit import rejudge
 
 Array = np.ndarray
 NAME = "Digits"
-N_TAUGHT, N_ITEMS, N_ANCHORS = 400, 600, 60
+N_TAUGHT, N_ITEMS, N_ANCHORS = 300, 400, 60
 SIDE = 20  # pixels of the picture for one of the image
 ESTIMATOR = "hybrid"
 GUIDELINES = """# Which digit is it?

@@ -248,7 +248,10 @@ def read_gold(connection: Connection, campaign_id: int, *, most: int = 5000) -> 
     """The items of known truth."""
     which = (items.c.campaign_id == campaign_id) & items.c.gold.is_not(None)
     rows = connection.execute(
-        select(items.c.id, items.c.external_id, items.c.gold, items.c.state).where(which).order_by(items.c.id).limit(most)
+        select(items.c.id, items.c.external_id, items.c.gold, items.c.state)
+        .where(which)
+        .order_by(items.c.id)
+        .limit(most)
     )
     return [GoldRow(row.id, row.external_id, row.gold, state_from_json(row.state)) for row in rows]
 

@@ -178,9 +178,7 @@ def _disputes(connection: Any, votes: Sequence[Votes]) -> list[Dispute]:
         external_id, content, state = rows[each.item_id]
         task = state[each.task]
         counts = sorted(each.counts.items(), key=lambda pair: -pair[1])
-        found.append(
-            Dispute(external_id, each.task, counts, task.label, task.confidence, task.open, preview(content))
-        )
+        found.append(Dispute(external_id, each.task, counts, task.label, task.confidence, task.open, preview(content)))
     return found
 
 
