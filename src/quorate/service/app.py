@@ -54,11 +54,7 @@ ROUTERS: tuple[APIRouter, ...] = (  # under /api/v1
     events.router,
     hooks.router,
 )
-BESIDE: tuple[APIRouter, ...] = (  # beside it
-    health.router,
-    metrics.router,
-    label_studio.router,
-)
+BESIDE: tuple[APIRouter, ...] = (health.router, metrics.router, label_studio.router)  # beside it: pages, tools
 PUBLIC = {("post", f"{API}/session"), ("get", "/healthz"), ("get", "/readyz")}
 
 

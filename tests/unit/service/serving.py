@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import uvicorn
 
 from quorate.service.app import make_app
+from quorate.service.server import Server
 from quorate.service.state import ServiceSettings
 from quorate.store.database import Database
 from quorate.store.people import Role, add_token, add_user
@@ -25,15 +26,18 @@ class Served(NamedTuple):
 
 
 @contextmanager
-def serving(database_url: str, *, clock: Callable[[], float] = time.time, **settings: Any) -> Iterator[Served]:
+def serving(
+    database_url: str, *, port: int = 0, clock: Callable[[], float] = time.time, **settings: Any
+) -> Iterator[Served]:
     """The service on that database until the block ends."""
     with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(("127.0.0.1", port))
         listening.listen(2048)
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         chosen = {"requests_per_minute": 10**6, "allow_private_urls": True} | settings
         app = make_app(ServiceSettings(database=database_url, base_url=url, **chosen), clock=clock)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1, lifespan="on"))
+        server = Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=5, lifespan="on"), app)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:

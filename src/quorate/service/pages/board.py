@@ -1,0 +1,195 @@
+"""What the dashboard shows of a campaign, worked out of the store's sums; kept for as long as nothing happens there."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from quorate.measure.coefficients import krippendorff_alpha, raw_agreement
+from quorate.service.state import Service
+from quorate.store import overview as read
+from quorate.store.overview import Certainty, Hand, ModelRow, Step, TaskCount, Votes
+from quorate.store.reading import CampaignPage, read_campaign_page
+from quorate.store.records import Campaign
+
+MOST_SHOWN = 8  # disagreements
+MOST_KEPT = 200  # campaigns whose figures are remembered
+
+
+class Agreement(NamedTuple):
+    """How far two people agree on a task: the share of pairs, and Krippendorff's alpha, above chance."""
+
+    task: str
+    cells: int
+    share: float | None
+    alpha: float | None
+
+
+class Person(NamedTuple):
+    """One person: their work, and how reliable they are by peers or, where a model is fitted, by that."""
+
+    hand: Hand
+    peers: float | None  # share of pairs with a peer that say the same
+    figures: Sequence[Mapping[str, Any]]  # by task, of the fitted model
+
+
+class Dispute(NamedTuple):
+    """A cell on which people differ."""
+
+    external_id: str
+    task: str
+    counts: Sequence[tuple[str, int]]
+    label: str | None
+    confidence: float | None
+    open: bool
+    content: str
+
+
+class Board(NamedTuple):
+    """Everything on the dashboard that the log and the model tell; money and state are read beside it."""
+
+    items: int
+    gold_items: int
+    cells: int
+    closed: int
+    labels: int
+    saved: int
+    full: int  # labels that everybody asked everything would be
+    tasks: Sequence[TaskCount]
+    certainty: Certainty
+    curve: Sequence[Step]
+    agreement: Sequence[Agreement]
+    people: Sequence[Person]
+    machines: Sequence[Mapping[str, Any]]  # models' figures, of the fitted model
+    pairs: Sequence[Mapping[str, Any]]  # models that err together
+    effective: Mapping[str, Any] | None
+    disputes: Sequence[Dispute]
+    model: ModelRow | None
+
+
+class Shown(NamedTuple):
+    """A board, and what is read anew each time."""
+
+    page: CampaignPage
+    board: Board
+    asking: int
+    events: Sequence[Any]
+    at: float
+
+
+class Boards:
+    """The boards of one process; each is worked out again only when something has happened in its campaign."""
+
+    def __init__(self) -> None:
+        self._kept: dict[int, tuple[tuple[Any, ...], Board]] = {}
+        self._lock = threading.Lock()
+
+    def show(self, service: Service, campaign_id: int) -> Shown:
+        """The campaign as it stands now. Raises NotFoundError."""
+        now = service.clock()
+        with service.database.reading() as connection:
+            page = read_campaign_page(connection, campaign_id)
+            key = (read.last_event_id(connection, campaign_id), page.campaign.version, page.campaign.model_version)
+            known = self._kept.get(campaign_id)
+            board = known[1] if known and known[0] == key else board_of(connection, page.campaign, now=now)
+            asking, events = read.count_asking(connection, campaign_id), read.last_events(connection, campaign_id)
+        with self._lock:
+            self._kept.pop(campaign_id, None)
+            self._kept[campaign_id] = key, board
+            while len(self._kept) > MOST_KEPT:
+                self._kept.pop(next(iter(self._kept)))
+        return Shown(page, board, asking, events, now)
+
+
+def board_of(connection: Any, campaign: Campaign, *, now: float) -> Board:
+    """Everything worked out."""
+    n_items, n_gold = read.count_cells(connection, campaign)
+    tasks = read.count_tasks(connection, campaign)
+    votes, model = read.read_votes(connection, campaign.id), read.read_model(connection, campaign)
+    note = model.note if model else {}
+    cells = n_items * len(campaign.schema)
+    return Board(
+        items=n_items,
+        gold_items=n_gold,
+        cells=cells,
+        closed=sum(task.closed for task in tasks),
+        labels=sum(task.labels for task in tasks),
+        saved=sum(task.saved for task in tasks),
+        full=cells * campaign.settings.overlap,
+        tasks=tasks,
+        certainty=read.certainty(connection, campaign.id),
+        curve=read.open_over_time(connection, campaign, now=now),
+        agreement=agreement_of(campaign, votes),
+        people=_people(connection, campaign.id, note),
+        machines=[each for each in note.get("agents", ()) if each.get("kind") == "model"],
+        pairs=note.get("pairs", ()),
+        effective=note.get("effective_models"),
+        disputes=_disputes(connection, votes),
+        model=model,
+    )
+
+
+def agreement_of(campaign: Campaign, votes: Sequence[Votes]) -> list[Agreement]:
+    """Of every task, over the cells with two answers or more.
+
+    >>> from quorate.schema import Schema, Task
+    >>> votes = [Votes(1, "tone", {"good": 2}), Votes(2, "tone", {"good": 1, "bad": 1})]
+    >>> asks = Campaign(1, "c", "running", Schema((Task("tone", ("good", "bad")),)), {}, {}, None, 1, 1, None, None)
+    >>> agreement_of(asks, votes)[0].share
+    0.5
+    """
+    found: list[Agreement] = []
+    for task in campaign.schema.tasks:
+        of = [each.counts for each in votes if each.task == task.name]
+        counts = np.array([[each.get(name, 0) for name in task.classes] for each in of], dtype=np.int64)
+        if not len(of):
+            found.append(Agreement(task.name, 0, None, None))
+            continue
+        metric = "ordinal" if task.ordered else "nominal"
+        found.append(Agreement(task.name, len(of), raw_agreement(counts), krippendorff_alpha(counts, metric)))
+    return found
+
+
+# ---- parts ----------------------------------------------------------------------------------------------------------
+def _people(connection: Any, campaign_id: int, note: Mapping[str, Any]) -> list[Person]:
+    peers = read.peers_agree(connection, campaign_id)
+    figures: dict[str, list[Mapping[str, Any]]] = {}
+    for each in note.get("agents", ()):
+        if each.get("kind") == "annotator" and each.get("accuracy") is not None:
+            figures.setdefault(each["agent"], []).append(each)
+    people: list[Person] = []
+    for hand in read.read_hands(connection, campaign_id):
+        pairs, agreed = peers.get(hand.user_id, (0, 0))
+        people.append(Person(hand, agreed / pairs if pairs else None, figures.get(hand.name, ())))
+    return people
+
+
+def _disputes(connection: Any, votes: Sequence[Votes]) -> list[Dispute]:
+    """The cells on which people are most divided, the most answered first."""
+    split = [each for each in votes if len(each.counts) > 1]
+    split.sort(key=lambda each: (-_division(each.counts), -sum(each.counts.values()), -each.item_id))
+    split = split[:MOST_SHOWN]
+    rows = read.read_items_named(connection, [each.item_id for each in split])
+    found: list[Dispute] = []
+    for each in split:
+        external_id, content, state = rows[each.item_id]
+        task = state[each.task]
+        counts = sorted(each.counts.items(), key=lambda pair: -pair[1])
+        found.append(Dispute(external_id, each.task, counts, task.label, task.confidence, task.open, preview(content)))
+    return found
+
+
+def _division(counts: Mapping[str, int]) -> float:
+    """Probability that two of them differ."""
+    n = sum(counts.values())
+    return 1 - sum(k * (k - 1) for k in counts.values()) / (n * (n - 1))
+
+
+def preview(content: Mapping[str, Any], most: int = 200) -> str:
+    """The first words of an item's content, as one line."""
+    texts = [str(value) for value in content.values() if not str(value).startswith("data:")]
+    line = " · ".join(" ".join(text.split()) for text in texts if text)
+    return line if len(line) <= most else line[: most - 1] + "…"
