@@ -17,6 +17,7 @@ from label_studio_peer import Peer, installed, label_studio
 from quorate.consensus.archive import load, save
 from quorate.consensus.registry import estimator
 from quorate.data.dataset import Dataset
+from quorate.data.formats.label_studio import from_label_studio
 from quorate.data.formats.label_studio_write import to_label_studio
 from quorate.service.app import make_app
 from quorate.service.engine import Engine
@@ -32,6 +33,7 @@ from quorate.store.people import add_member, add_token, add_user
 from quorate.store.reading import labels_of_item, read_item
 from quorate.store.rebuild import compare
 from quorate.store.records import Settings
+from quorate.store.submit import rejudge
 from unit.service.loopback import serving
 
 pytestmark = [pytest.mark.label_studio, pytest.mark.slow]
@@ -90,6 +92,7 @@ def campaign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Campaign]:
     with serving(make_app(ServiceSettings(database=url, workers="none"))) as address:
         database = Database.open(url)
         made = database.write(lambda connection: _made(connection, data, (folder / "model.quorate").read_bytes()))
+        rejudge(database, Engine(), made[2], now=0.0)  # as the service does after an upload
         yield Campaign(address, *made, data, folder / "model.quorate")._replace(database=database)
         database.close()
 
@@ -208,8 +211,8 @@ def test_a_team_keeps_its_tool(campaign: Campaign, peer: Peer, tmp_path: Path) -
     rows = back.labels.select(["item", "task", "annotator", "label"]).to_pylist()
     assert {tuple(row.values()) for row in rows} == campaign.labels()
     consensus = load(campaign.model).predict(back)
-    for t, task in enumerate(schema.tasks):
-        probs = dict(zip(consensus.items, consensus.probs(t), strict=True))
+    for task in schema.tasks:
+        probs = dict(zip(consensus.items, consensus.probs(task.name), strict=True))
         for item in tasks:
             assert final[item].verdict.tasks[task.name].probs == pytest.approx(probs[item], abs=1e-6)
 
@@ -231,16 +234,13 @@ def test_our_export_comes_back_from_label_studio(peer: Peer) -> None:
     """Labels of people whom it does not know, gold and scores: imported there, exported there, the same here."""
     world = simulate(Setting((3, 2), np.eye(3), n_annotators=4, labels_per_item=(2, 2)), 10, seed=1).dataset()
     items = world.encode().items
-    gold = pa.table({"item": items[:3], "task": [world.schema.tasks[0].name] * 3, "label": ["a"] * 3})
-    label = world.schema.tasks[0].classes[0]
-    gold = gold.set_column(2, "label", pa.array([label] * 3))
+    task = world.schema.tasks[0]
+    gold = pa.table({"item": items[:3], "task": [task.name] * 3, "label": [task.classes[0]] * 3})
     texts = pa.table({"item": items, "text": [f"Text <{item}> & more" for item in items]})
     data = Dataset(labels=world.labels, scores=world.scores, gold=gold, items=texts, schema=world.schema)
     made = to_label_studio(data)
     project = peer.ask("POST", "/api/projects/", {"title": "whole", "label_config": made.config})["id"]
     peer.ask("POST", f"/api/projects/{project}/import", list(made.tasks))
-    from quorate.data.formats.label_studio import from_label_studio
-
     export = peer.ask("GET", f"/api/projects/{project}/export?exportType=JSON&download_all_tasks=true")
     back = from_label_studio(export, config=made.config).data
     assert back.schema == data.schema

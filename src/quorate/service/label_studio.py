@@ -31,12 +31,13 @@ from quorate.schema import Schema
 from quorate.service.auth import campaign_for, door_of, service_of
 from quorate.service.door import Credential, Principal
 from quorate.service.limits import address_of
+from quorate.store.fitting import ask_refit
 from quorate.store.items import NewItem, add_items
 from quorate.store.labels import Said, Taken, delete_imported, import_labels
-from quorate.store.log import record
 from quorate.store.opinions import Opinion, known_items, last_change, read_opinions
 from quorate.store.people import PREFIX
 from quorate.store.records import Campaign
+from quorate.store.submit import rejudge
 
 router = APIRouter(prefix="/label-studio/{campaign_id}", include_in_schema=False)  # the protocol is not ours
 MOST_CREDENTIAL = 400
@@ -119,6 +120,8 @@ def predict(request: Request, campaign_id: int, lead: Lead, sent: Sent) -> dict[
     new = {name: task for name, task in zip(names, tasks, strict=True) if name not in known}
     if new and campaign.settings.adopt:
         service.database.write(lambda connection: _adopt(connection, campaign, new, service.clock()))
+        if campaign.model_version is not None:  # nobody is asked about an item before the model has spoken
+            rejudge(service.database, service.engine, campaign_id, now=service.clock(), only_new=True)
         with service.database.reading() as connection:
             known |= read_opinions(connection, service.engine, campaign, list(new))
     return {"results": [_prediction(campaign, version, controls, name, known.get(name)) for name in names]}
@@ -130,7 +133,8 @@ def train(request: Request, campaign_id: int, lead: Lead) -> dict[str, Any]:
     service = service_of(request)
     with service.database.reading() as connection:
         campaign = campaign_for(connection, lead, campaign_id)
-    service.database.write(lambda connection: _ask_refit(connection, campaign, lead, service.clock()))
+    now = service.clock()
+    service.database.write(lambda connection: ask_refit(connection, campaign.id, now=now, user_id=lead.id))
     return {"result": {}, "status": "ok"}
 
 
@@ -286,7 +290,3 @@ def _time(at: Node | None) -> float | None:
 
 def _done(taken: Taken) -> dict[str, Any]:
     return {"result": taken._asdict(), "status": "ok"}
-
-
-def _ask_refit(connection: Connection, campaign: Campaign, lead: Principal, now: float) -> None:
-    record(connection, campaign.id, "refit asked", {"by": "label-studio"}, now=now, user_id=lead.id)

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, insert, select
+from sqlalchemy import Connection, insert, select
 
 from quorate.store.among import among
 from quorate.store.database import fresh_ids, insert_into
@@ -21,7 +21,8 @@ from quorate.store.rows import Held, Log, Witnesses, hold_purses, judge, lock_it
 from quorate.store.tables import imported, labels, leases, users
 from quorate.store.writes import Writes
 
-SEEN = select(imported).where(imported.c.campaign_id == bindparam("of_campaign"), among(imported.c.item_id, "ids"))
+SEEN = select(imported).where(among(imported.c.item_id, "ids"))  # by the items alone: a campaign has far more rows
+NAMES = select(users.c.id, users.c.name).where(among(users.c.id, "ids"))
 SEATS = select(leases).where(among(leases.c.item_id, "ids"))
 
 
@@ -78,7 +79,7 @@ class Intake:
         hold_purses(connection, [campaign.id])
         self._held = lock_items(connection, names)
         self._logs: Mapping[int, Log] = read_logs(connection, sorted(names))
-        seen = connection.execute(SEEN, {"of_campaign": campaign.id, "ids": sorted(names)})
+        seen = connection.execute(SEEN, {"ids": sorted(names)})
         self._notes = {row.source: _Note(row.item_id, row.user_id, row.version, row.answers) for row in seen}
         self._wishes: dict[_Key, _Wish | None] = {}
         self._fresh: dict[str, _Note] = {}
@@ -100,10 +101,7 @@ class Intake:
 
     def _others(self) -> dict[int, str]:
         """The names of people from whom an annotation was taken and given to another."""
-        found = self._connection.execute(
-            select(users.c.id, users.c.name).where(among(users.c.id, "ids")),
-            {"ids": sorted({user_id for _, user_id, _ in self._wishes})},
-        )
+        found = self._connection.execute(NAMES, {"ids": sorted({user_id for _, user_id, _ in self._wishes})})
         return {row.id: row.name for row in found}
 
     def _note(self, row: Said, item_id: int, user_id: int) -> None:

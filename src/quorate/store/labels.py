@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from quorate.errors import DataError
 from quorate.schema import UNFIT
@@ -22,6 +22,13 @@ from quorate.store.tables import imported, items, members, users
 
 __all__ = ["Said", "Taken", "delete_imported", "import_labels"]
 MOST_NAME, MOST_SOURCE = 200, 200
+PEOPLE = select(users.c.name, users.c.id).where(among(users.c.name, "names", str))
+THERE = select(members.c.user_id).where(
+    members.c.campaign_id == bindparam("of_campaign"), among(members.c.user_id, "ids")
+)
+ITEMS = select(items.c.external_id, items.c.id).where(
+    items.c.campaign_id == bindparam("of_campaign"), among(items.c.external_id, "names", str)
+)
 
 
 def import_labels(
@@ -79,24 +86,20 @@ def _check(campaign: Campaign, row: Said, number: int) -> None:
 def _people(connection: Connection, campaign: Campaign, names: Sequence[str], now: float) -> dict[str, int]:
     """The users of these names, made members, and made at all where they are not there: nobody signs in as they."""
     wanted = sorted(set(names))
-    found = connection.execute(
-        select(users.c.name, users.c.id).where(among(users.c.name, "names", str)), {"names": wanted}
-    )
+    found = connection.execute(PEOPLE, {"names": wanted})
     ids: dict[str, int] = {row.name: row.id for row in found}
     for name in wanted:
         if name not in ids:
             ids[name] = add_user(connection, name, "annotator", now=now).id
-    there = select(members.c.user_id).where(members.c.campaign_id == campaign.id, among(members.c.user_id, "ids"))
-    known = set(connection.execute(there, {"ids": sorted(ids.values())}).scalars())
+    known = set(connection.execute(THERE, {"of_campaign": campaign.id, "ids": sorted(ids.values())}).scalars())
     for user_id in sorted(set(ids.values()) - known):
         add_member(connection, campaign.id, user_id)
     return ids
 
 
 def _items(connection: Connection, campaign: Campaign, rows: Sequence[Said]) -> dict[str, int]:
-    mine = (items.c.campaign_id == campaign.id) & among(items.c.external_id, "names", str)
     wanted = sorted({row.item for row in rows if not UNFIT.search(row.item)})
-    found = connection.execute(select(items.c.external_id, items.c.id).where(mine), {"names": wanted})
+    found = connection.execute(ITEMS, {"of_campaign": campaign.id, "names": wanted})
     ids: dict[str, int] = {row.external_id: row.id for row in found}
     for number, row in enumerate(rows, 1):
         if row.item not in ids:

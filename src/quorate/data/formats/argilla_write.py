@@ -78,7 +78,7 @@ def to_argilla(
     if consensus is None:
         _suggest_first(records, asked, data)
     else:
-        open_ = open_guesses(consensus, sure)
+        open_ = open_guesses(consensus, data.schema, sure)
         records = {item: record for item, record in records.items() if item in open_}
         for item, record in records.items():
             _suggest(record, asked, OURS, open_[item])

@@ -204,7 +204,7 @@ def _propose(
     sure: float,
 ) -> dict[str, dict[str, Any]]:
     """The items with an open task, each with a prediction of those."""
-    open_ = open_guesses(consensus, sure)
+    open_ = open_guesses(consensus, schema, sure)
     for item in open_.keys() & tasks.keys():
         key = _uid(item, "ours", "")[:KEY]
         tasks[item]["predictions"].append(prediction(OURS, controls, schema, open_[item], key))

@@ -13,12 +13,15 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from quorate.data.columns import read_numbers
 from quorate.data.dataset import Dataset
 from quorate.data.features import feature_columns
 from quorate.data.formats.gathered import Gathered
 from quorate.data.formats.json_tree import Node
 from quorate.data.lines import as_json
-from quorate.errors import SettingError
+from quorate.data.names import name_text
+from quorate.errors import DataError, SettingError
+from quorate.schema import Schema
 
 OURS = "quorate"  # the key of what is ours; how the names of our own predictions begin, which are no model's
 ITEM_KEY = "quorate_id"  # the key of an item's id among its content
@@ -131,18 +134,31 @@ def grouped(table: pa.Table | None, who: str | None) -> dict[tuple[str, str], li
     return groups
 
 
-def open_guesses(consensus: pa.Table, sure: float) -> dict[str, dict[str, Guess]]:
+def open_guesses(consensus: pa.Table, schema: Schema, sure: float) -> dict[str, dict[str, Guess]]:
     """By item and task, what a consensus holds of the tasks of which it is less than `sure`.
 
-    Raises SettingError for a table that is no consensus, or a `sure` outside [0, 1].
+    Raises SettingError for a `sure` outside [0, 1], DataError for a table that is no consensus on these tasks.
     """
     if not 0 <= sure <= 1:
         raise SettingError(f"sure is a confidence from 0 to 1, not {sure}")
     missing = [name for name in ("item", "task", "label", "confidence") if name not in consensus.column_names]
     if missing:
-        raise SettingError(f"the consensus has no column {missing[0]!r}; give the table that `quorate predict` writes")
+        raise _no_consensus("the column is missing", None, missing[0])
+    numbers = read_numbers(consensus["confidence"])
+    confidence = numbers.values.tolist()
+    unknown = (numbers.missing | numbers.unreadable).tolist()
+    texts = [[name_text(value).text for value in consensus[name].to_pylist()] for name in ("item", "task", "label")]
     found: dict[str, dict[str, Guess]] = defaultdict(dict)
-    for row in consensus.select(["item", "task", "label", "confidence"]).to_pylist():
-        if row["confidence"] < sure:
-            found[row["item"]][row["task"]] = Guess(row["label"], row["confidence"])
+    for row, (item, task, label) in enumerate(zip(*texts, strict=True)):
+        if item is None or task not in schema.code_of or label not in schema.task(task).code_of:
+            raise _no_consensus(f"{label!r} is no answer to {task!r} here", row + 1, "label")
+        if unknown[row] or not 0 <= confidence[row] <= 1:
+            raise _no_consensus("the confidence is no number from 0 to 1", row + 1, "confidence")
+        if confidence[row] < sure:
+            found[item][task] = Guess(label, confidence[row])
     return found
+
+
+def _no_consensus(problem: str, row: int | None, column: str) -> DataError:
+    mend = "give the table that `quorate predict` wrote about this very data set"
+    return DataError(problem, mend=mend, source="consensus", row=row, column=column)

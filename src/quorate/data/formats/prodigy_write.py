@@ -30,7 +30,7 @@ def to_prodigy(
     takes them, and one without an answer where nobody answered. Raises SettingError for a `sure` outside [0, 1].
     """
     contents, extras, questions = contents_of(data), extras_of(data), _questions(data.schema)
-    open_ = None if consensus is None else open_guesses(consensus, sure)
+    open_ = None if consensus is None else open_guesses(consensus, data.schema, sure)
     given = _given(data) if labels else {}
     lines: list[dict[str, Any]] = []
     for item, content in contents.items():

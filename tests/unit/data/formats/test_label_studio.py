@@ -199,3 +199,20 @@ def test_an_answer_that_was_never_offered_names_its_place():
     bogus = task(1, annotation(1, 2, region("tone", "choices", {"choices": ["Bogus"]})))
     with pytest.raises(SchemaError, match=r"row 1, column 'annotations\[0\].result\[0\]': 'tone' has no class 'Bogus'"):
         from_label_studio([bogus], config=CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"confidence": ["sure"]}, "row 1, column 'confidence': the confidence is no number"),
+        ({"confidence": [1.5]}, "no number from 0 to 1"),
+        ({"label": ["ugly"]}, "row 1, column 'label': 'ugly' is no answer to 'tone' here"),
+        ({"task": ["taste"]}, "is no answer to 'taste' here"),
+    ],
+)
+def test_a_consensus_of_something_else_is_refused(change, problem):
+    """What is proposed must be an answer to what is asked."""
+    labels = {"item": ["a"], "task": ["tone"], "annotator": ["ann"], "label": ["good"]}
+    consensus = {"item": ["a"], "task": ["tone"], "label": ["good"], "confidence": [0.5]} | change
+    with pytest.raises(DataError, match=problem):
+        to_label_studio(Dataset(labels=pa.table(labels)), pa.table(consensus))
