@@ -54,7 +54,11 @@ ROUTERS: tuple[APIRouter, ...] = (  # under /api/v1
     events.router,
     hooks.router,
 )
-BESIDE: tuple[APIRouter, ...] = (health.router, metrics.router, label_studio.router)  # beside it: pages, tools
+BESIDE: tuple[APIRouter, ...] = (  # beside it
+    health.router,
+    metrics.router,
+    label_studio.router,
+)
 PUBLIC = {("post", f"{API}/session"), ("get", "/healthz"), ("get", "/readyz")}
 
 
