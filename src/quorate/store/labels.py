@@ -20,7 +20,7 @@ from quorate.store.people import add_member, add_user
 from quorate.store.records import Campaign, Decider
 from quorate.store.tables import imported, items, members, users
 
-__all__ = ["Said", "Taken", "delete_imported", "import_labels"]
+__all__ = ["Said", "Taken", "check_said", "delete_imported", "import_labels"]
 MOST_NAME, MOST_SOURCE = 200, 200
 PEOPLE = select(users.c.name, users.c.id).where(among(users.c.name, "names", str))
 THERE = select(members.c.user_id).where(
@@ -39,7 +39,7 @@ def import_labels(
     Raises DataError that names the row for an unknown item, task or class; the caller's transaction then keeps nothing.
     """
     for number, row in enumerate(rows, 1):
-        _check(campaign, row, number)
+        check_said(campaign, row, number)
     people = _people(connection, campaign, [row.person for row in rows], now)
     ids = _items(connection, campaign, rows)
     return Intake(connection, decider, campaign, {ids[row.item]: row.item for row in rows}, now).take(rows, ids, people)
@@ -63,7 +63,8 @@ def delete_imported(
 
 
 # ---- who and what ---------------------------------------------------------------------------------------------------
-def _check(campaign: Campaign, row: Said, number: int) -> None:
+def check_said(campaign: Campaign, row: Said, number: int) -> None:
+    """Raises DataError for a name, a time, a task or a class that cannot be."""
     for what, text, most in (("annotator", row.person, MOST_NAME), ("source", row.source or "-", MOST_SOURCE)):
         if not 0 < len(text) <= most or not text.strip() or UNFIT.search(text):
             raise DataError(
