@@ -16,6 +16,7 @@ from quorate.service.door import Door
 from quorate.service.engine import Engine
 from quorate.service.hints import Hints
 from quorate.service.limits import Buckets, Gate
+from quorate.service.pages import routes as pages
 from quorate.service.problems import PROBLEMS, add_handlers
 from quorate.service.routes import campaigns, health, items, session, users, work
 from quorate.service.state import Service, ServiceSettings
@@ -29,7 +30,7 @@ ROUTERS: tuple[APIRouter, ...] = (  # under /api/v1
     campaigns.router,
     items.router,
 )
-BESIDE: tuple[APIRouter, ...] = (health.router,)  # beside it: pages, Label Studio, metrics
+BESIDE: tuple[APIRouter, ...] = (health.router, pages.router)  # beside it: pages, Label Studio, metrics
 PUBLIC = {("post", f"{API}/session"), ("get", "/healthz"), ("get", "/readyz")}
 
 
