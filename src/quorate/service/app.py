@@ -18,6 +18,7 @@ from quorate.service.engine import Engine
 from quorate.service.hints import Hints
 from quorate.service.limits import Buckets, Gate
 from quorate.service.metrics import Measured, Metrics
+from quorate.service.pages import routes as pages
 from quorate.service.problems import PROBLEMS, add_handlers
 from quorate.service.routes import (
     audit,
@@ -60,6 +61,7 @@ BESIDE: tuple[APIRouter, ...] = (  # beside it
     health.router,
     metrics.router,
     label_studio.router,
+    pages.router,
 )
 PUBLIC = {("post", f"{API}/session"), ("get", "/healthz"), ("get", "/readyz")}
 

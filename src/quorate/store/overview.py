@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Integer, Select, Subquery, and_, case, cast, func, select
 from sqlalchemy.orm import aliased
 
+from quorate.errors import NotFoundError
 from quorate.store.log import Event
 from quorate.store.records import Campaign, ItemState, state_from_json
-from quorate.store.tables import decisions, events, items, labels, models, users
+from quorate.store.tables import decisions, events, items, labels, leases, models, users
 
 STEPS = 60  # of the curve over time
 MOST_CELLS = 50_000  # of which agreement is counted: those with the latest items
@@ -218,6 +219,15 @@ def read_items_named(connection: Connection, ids: Sequence[int]) -> dict[int, tu
     return {row.id: (row.external_id, row.content, state_from_json(row.state)) for row in rows}
 
 
+def content_of_lease(connection: Connection, lease_id: str, user_id: int) -> Mapping[str, Any]:
+    """What the item shows on which this user holds or held that lease. Raises NotFoundError."""
+    mine = (leases.c.id == lease_id) & (leases.c.user_id == user_id)
+    row = connection.execute(select(items.c.content).join(leases, leases.c.item_id == items.c.id).where(mine)).first()
+    if row is None:
+        raise NotFoundError("there is no such lease of yours")
+    return row.content
+
+
 def last_events(connection: Connection, campaign_id: int, most: int = 12) -> list[tuple[Event, str | None]]:
     """The last events, the newest first, each with the name of who did it."""
     rows = connection.execute(
@@ -233,6 +243,11 @@ def last_events(connection: Connection, campaign_id: int, most: int = 12) -> lis
 def last_event_id(connection: Connection, campaign_id: int) -> int:
     """The id of the last event; what the dashboard shows has not changed while it has not."""
     return connection.execute(select(func.max(events.c.id)).where(events.c.campaign_id == campaign_id)).scalar() or 0
+
+
+def last_label_id(connection: Connection, campaign_id: int) -> int:
+    """The id of the last row of labels; no answer was given or taken back while it stays."""
+    return connection.execute(select(func.max(labels.c.id)).where(labels.c.campaign_id == campaign_id)).scalar() or 0
 
 
 def read_model(connection: Connection, campaign: Campaign) -> ModelRow | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from sqlalchemy import Connection
 
 from quorate.measure.coefficients import krippendorff_alpha, raw_agreement
 from quorate.service.state import Service
@@ -33,7 +34,10 @@ class Person(NamedTuple):
 
     hand: Hand
     peers: float | None  # share of pairs with a peer that say the same
-    figures: Sequence[Mapping[str, Any]]  # by task, of the fitted model
+    accuracy: float | None  # by the fitted model, over the tasks they answered
+    low: float | None
+    high: float | None
+    flags: Sequence[str]
 
 
 class Dispute(NamedTuple):
@@ -104,7 +108,7 @@ class Boards:
         return Shown(page, board, asking, events, now)
 
 
-def board_of(connection: Any, campaign: Campaign, *, now: float) -> Board:
+def board_of(connection: Connection, campaign: Campaign, *, now: float) -> Board:
     """Everything worked out."""
     n_items, n_gold = read.count_cells(connection, campaign)
     tasks = read.count_tasks(connection, campaign)
@@ -154,20 +158,35 @@ def agreement_of(campaign: Campaign, votes: Sequence[Votes]) -> list[Agreement]:
 
 
 # ---- parts ----------------------------------------------------------------------------------------------------------
-def _people(connection: Any, campaign_id: int, note: Mapping[str, Any]) -> list[Person]:
+def _people(connection: Connection, campaign_id: int, note: Mapping[str, Any]) -> list[Person]:
     peers = read.peers_agree(connection, campaign_id)
     figures: dict[str, list[Mapping[str, Any]]] = {}
     for each in note.get("agents", ()):
-        if each.get("kind") == "annotator" and each.get("accuracy") is not None:
+        if each.get("kind") == "annotator":
             figures.setdefault(each["agent"], []).append(each)
     people: list[Person] = []
     for hand in read.read_hands(connection, campaign_id):
         pairs, agreed = peers.get(hand.user_id, (0, 0))
-        people.append(Person(hand, agreed / pairs if pairs else None, figures.get(hand.name, ())))
+        of = figures.get(hand.name, [])
+        flags = list(dict.fromkeys(flag for each in of for flag in each.get("flags", ())))
+        people.append(Person(hand, agreed / pairs if pairs else None, *_over_tasks(of), flags))
     return people
 
 
-def _disputes(connection: Any, votes: Sequence[Votes]) -> list[Dispute]:
+def _over_tasks(figures: Sequence[Mapping[str, Any]]) -> tuple[float | None, float | None, float | None]:
+    """Accuracy and its interval, tasks weighed by answers and taken as independent."""
+    known = [each for each in figures if each.get("accuracy") is not None and each.get("se") is not None]
+    total = sum(each["n"] for each in known)
+    if not total:
+        return None, None, None
+    if len(known) == 1:
+        return known[0]["accuracy"], known[0]["low"], known[0]["high"]
+    mean = sum(each["n"] * each["accuracy"] for each in known) / total
+    reach = 1.96 * sum((each["n"] * each["se"] / total) ** 2 for each in known) ** 0.5
+    return mean, max(mean - reach, 0.0), min(mean + reach, 1.0)
+
+
+def _disputes(connection: Connection, votes: Sequence[Votes]) -> list[Dispute]:
     """The cells on which people are most divided, the most answered first."""
     split = [each for each in votes if len(each.counts) > 1]
     split.sort(key=lambda each: (-_division(each.counts), -sum(each.counts.values()), -each.item_id))

@@ -1,0 +1,294 @@
+"""Setting a campaign up in the browser: from a file of items to the first question."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import PurePath
+from typing import IO, Annotated, Any, NamedTuple
+
+from fastapi import APIRouter, Depends, Request
+from sqlalchemy import Connection
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from quorate.errors import DataError, ForbiddenError, QuorateError, SchemaError, SettingError
+from quorate.policy.stopping import PerTaskConfidence
+from quorate.schema import UNFIT, Schema, Task
+from quorate.service.auth import Principal, page_user, service_of
+from quorate.service.pages.forms import read_file, read_lists
+from quorate.service.pages.rendering import PageRoute, go, page, render
+from quorate.service.pages.words import sentence
+from quorate.service.uploads import CSV, JSON, JSONL, PARQUET, Row, read_rows
+from quorate.store.campaigns import add_campaign, change_state
+from quorate.store.items import NewItem, add_items
+from quorate.store.log import note_audit
+from quorate.store.people import add_member
+from quorate.store.records import Settings
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+User = Annotated[Principal, Depends(page_user)]
+KIND_OF = {".csv": CSV, ".tsv": CSV, ".txt": CSV, ".jsonl": JSONL, ".ndjson": JSONL, ".json": JSON, ".parquet": PARQUET}
+LOOKED_AT = 2000  # rows from which columns are guessed
+MOST_CLASSES = 30  # of a column that may hold answers
+MOST_GUESSED = 4  # columns that are proposed as tasks
+ID_NAMES = ("item", "id", "item_id", "uid", "uuid", "key", "external_id", "index")
+LABEL_NAMES = ("label", "labels", "class", "category", "sentiment", "target", "gold", "answer", "topic", "rating")
+GOLD_RATE = 0.05
+
+
+class Column(NamedTuple):
+    """A column of the file: how often it is filled, its different values where they are few, an example."""
+
+    name: str
+    filled: int
+    values: tuple[str, ...]  # the most frequent first; empty where there are many
+    unique: bool
+    example: str
+
+
+class Guess(NamedTuple):
+    """What the file seems to hold."""
+
+    name: str
+    rows: int
+    more: bool  # rows than were looked at
+    columns: Sequence[Column]
+    id_column: str | None
+    shown: Sequence[str]
+    tasks: Sequence[tuple[str, Sequence[str], str]]  # name, classes, column
+    preview: Sequence[Mapping[str, str]]
+
+
+@router.get("/campaigns/new")
+async def new(request: Request, principal: User) -> Response:
+    """The form."""
+    _check_lead(principal)
+    return _form(principal)
+
+
+@router.post("/campaigns/new/look")
+async def look(request: Request, principal: User) -> Response:
+    """What the file seems to hold, as the rest of the form."""
+    _check_lead(principal)
+    file = await read_file(request)
+    if file is None:
+        return render("guess.html.jinja", 422, guess=None, problem="Choose a file first.")
+    try:
+        guess = await run_in_threadpool(guess_of, file.file, file.filename or "")
+    except QuorateError as error:
+        return render("guess.html.jinja", 422, guess=None, problem=sentence(str(error)))
+    return render("guess.html.jinja", guess=guess, problem=None)
+
+
+@router.post("/campaigns/new")
+async def make(request: Request, principal: User) -> Response:
+    """The campaign with its items, running; then its first question."""
+    _check_lead(principal)
+    fields, file = await read_lists(request), await read_file(request)
+    try:
+        if file is None:
+            raise SettingError("choose a file with the items")
+        campaign_id = await run_in_threadpool(_make, request, principal, fields, file.file, file.filename or "")
+    except QuorateError as error:
+        return _form(principal, problem=sentence(str(error)), fields=fields, status=422)
+    return go(f"/campaigns/{campaign_id}/work")
+
+
+# ---- what the file holds --------------------------------------------------------------------------------------------
+def guess_of(file: IO[bytes], name: str) -> Guess:
+    """The columns, and which of them names the item, which are shown, and which hold answers.
+
+    Raises DataError for a file that cannot be read or is empty.
+    """
+    rows = [_fine(row) for row in islice(read_rows(file, kind_of(name)), LOOKED_AT + 1)]
+    more, rows = len(rows) > LOOKED_AT, rows[:LOOKED_AT]
+    if not rows:
+        raise DataError("the file holds no rows", mend="give a header and at least one row")
+    names = list(dict.fromkeys(key for row in rows for key in row.values))
+    columns = [_column(each, rows) for each in names]
+    id_column = _id_column(columns)
+    tasks = [(each.name, sorted(each.values), each.name) for each in columns if _holds_answers(each, len(rows))]
+    tasks = sorted(tasks, key=lambda task: task[0].lower() not in LABEL_NAMES)[:MOST_GUESSED]
+    answers = {task[2] for task in tasks}
+    shown = [each.name for each in columns if each.name != id_column and each.name not in answers]
+    preview = [{key: _short(value) for key, value in row.values.items()} for row in rows[:3]]
+    return Guess(PurePath(name).stem, len(rows), more, columns, id_column, shown, tasks, preview)
+
+
+def kind_of(name: str) -> str:
+    """How a file of that name is read. Raises DataError for a kind that there is not."""
+    found = KIND_OF.get(PurePath(name).suffix.lower())
+    if found is None:
+        raise DataError(f"{name!r} is no table that is known", mend=f"use one of {', '.join(KIND_OF)}")
+    return found
+
+
+def _column(name: str, rows: Sequence[Row]) -> Column:
+    values = [_plain(row.values[name]) for row in rows if name in row.values]
+    counts = Counter(values)
+    few = tuple(value for value, _ in counts.most_common()) if len(counts) <= MOST_CLASSES else ()
+    return Column(name, len(values), few, len(counts) == len(values) == len(rows), _short(values[0]) if values else "")
+
+
+def _id_column(columns: Sequence[Column]) -> str | None:
+    unique = [each.name for each in columns if each.unique]
+    for name in ID_NAMES:
+        for each in unique:
+            if each.lower() == name:
+                return each
+    return next((each for each in unique if each.lower().endswith(("_id", "-id"))), None)
+
+
+def _holds_answers(column: Column, rows: int) -> bool:
+    """Few short values that come again and again."""
+    if not 2 <= len(column.values) or any(len(value) > 40 or UNFIT.search(value) for value in column.values):
+        return False
+    return column.name.lower() in LABEL_NAMES or (len(column.values) <= 12 and len(column.values) * 8 <= rows)
+
+
+# ---- the campaign ---------------------------------------------------------------------------------------------------
+def _make(
+    request: Request, principal: Principal, fields: Mapping[str, list[str]], file: IO[bytes], file_name: str
+) -> int:
+    """One transaction: the campaign and all its items, or nothing."""
+    service, now, kind = service_of(request), service_of(request).clock(), kind_of(file_name)
+    schema, sources = schema_of(fields)
+    name = (_one(fields, "name") or PurePath(file_name).stem)[:200]
+    if not name or UNFIT.search(name):
+        raise SettingError("a campaign has a name of printing characters")
+    settings = _settings(fields, with_gold=bool(sources))
+    threshold = _number(fields, "confidence", 0.95, 0.5, 0.999)
+    guidelines = _one(fields, "guidelines").replace("\x00", "")[:200_000]
+
+    def work(connection: Connection) -> int:
+        campaign = add_campaign(
+            connection,
+            name,
+            schema,
+            now=now,
+            policy=json.loads(PerTaskConfidence(threshold).to_json()),
+            settings=settings,
+            prices={"label": _number(fields, "price", 0.0, 0.0, 1e9)},
+            budget=_number(fields, "budget", 0.0, 0.0, 1e12) or None,
+            guidelines=guidelines,
+        )
+        add_member(connection, campaign.id, principal.id)
+        done = add_items(connection, campaign, items_of(file, kind, schema, fields, sources), now=now)
+        if not done.added:
+            raise DataError("the file holds no rows", mend="give a header and at least one row")
+        change_state(connection, campaign.id, "running", version=campaign.version, now=now)
+        note_audit(connection, principal.id, "campaign made", f"campaign {campaign.id}", done._asdict(), now=now)
+        return campaign.id
+
+    return service.database.write(work)
+
+
+def schema_of(fields: Mapping[str, list[str]]) -> tuple[Schema, dict[str, str]]:
+    """The tasks as they were typed, and of those with gold the column that holds it. Raises SchemaError."""
+    tasks: list[Task] = []
+    sources: dict[str, str] = {}
+    columns, known = fields.get("task_column", []), set(fields.get("gold", []))
+    ordered = set(fields.get("ordered", []))
+    for at, (name, classes) in enumerate(zip(fields.get("task", []), fields.get("classes", []), strict=False)):
+        split = "\n" if "\n" in classes.strip() else ","
+        listed = tuple(each.strip() for each in classes.split(split) if each.strip())
+        if not name.strip() and not listed:
+            continue
+        if not name.strip():
+            raise SchemaError("a question has no name", mend="give every question a short name")
+        if len(listed) < 2:
+            raise SchemaError(f"question {name.strip()!r} has fewer than two answers", mend="list them with commas")
+        if any(UNFIT.search(text) or len(text) > 200 for text in (name, *listed)):
+            raise SchemaError("a name or an answer is too long or does not print", mend="shorten or clean it")
+        tasks.append(Task(name.strip(), listed, str(at) in ordered))
+        if str(at) in known and at < len(columns) and columns[at]:
+            sources[name.strip()] = columns[at]
+    if not tasks:
+        raise SchemaError("there is no question", mend="ask at least one, with two answers or more")
+    return Schema(tuple(tasks)), sources
+
+
+def items_of(
+    file: IO[bytes], kind: str, schema: Schema, fields: Mapping[str, list[str]], sources: Mapping[str, str]
+) -> Iterator[NewItem]:
+    """The rows as items. Raises DataError that names the row."""
+    id_column, chosen = _one(fields, "id_column"), fields.get("shown", [])
+    looked = "looked" in fields  # without scripts nothing could be chosen: everything but the id is shown then
+    seen: set[str] = set()
+    for row in map(_fine, read_rows(file, kind)):
+        values = row.values
+        content = {name: value for name, value in values.items() if (name in chosen if looked else name != id_column)}
+        name = _plain(values[id_column]) if id_column in values else _digest(content, row.number, seen)
+        if name in seen:
+            raise DataError(f"item {name!r} is there twice", mend="name every item once", row=row.number)
+        seen.add(name)
+        if not content:
+            raise DataError("there is nothing to show", mend="choose columns that are filled", row=row.number)
+        known = {task: _plain(values[column]) for task, column in sources.items() if column in values}
+        gold = {task: label for task, label in known.items() if label in schema.task(task).code_of}
+        yield NewItem(name, content, gold or None)
+
+
+# ---- parts ----------------------------------------------------------------------------------------------------------
+def _settings(fields: Mapping[str, list[str]], *, with_gold: bool) -> Settings:
+    overlap = int(_number(fields, "overlap", 3, 1, 50))
+    blind = "suggest" not in fields
+    return Settings(overlap=overlap, together=overlap, blind=blind, gold_rate=GOLD_RATE if with_gold else 0.0)
+
+
+def _number(fields: Mapping[str, list[str]], name: str, usual: float, low: float, high: float) -> float:
+    text = _one(fields, name).replace(",", ".")
+    try:
+        value = float(text) if text else usual
+    except ValueError:
+        raise SettingError(f"{name} is a number, not {text!r}") from None
+    if not low <= value <= high:
+        raise SettingError(f"{name} is between {low:g} and {high:g}, not {value:g}")
+    return value
+
+
+def _one(fields: Mapping[str, list[str]], name: str) -> str:
+    return (fields.get(name) or [""])[-1].strip()
+
+
+def _fine(row: Row) -> Row:
+    if row.problem:
+        raise DataError(row.problem, mend="mend or remove the row", row=row.number)
+    return row
+
+
+def _digest(content: Mapping[str, Any], number: int, seen: set[str]) -> str:
+    """A name that the content alone decides; of two alike the second bears its row."""
+    name = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:20]
+    return name if name not in seen else f"{name}-{number}"
+
+
+def _plain(value: Any) -> str:
+    return value.strip() if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _short(value: Any, most: int = 90) -> str:
+    text = " ".join(_plain(value).split())
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _check_lead(principal: Principal) -> None:
+    if principal.role not in {"owner", "lead"}:
+        raise ForbiddenError(f"campaigns are made by owners and leads; you are {principal.role}")
+
+
+def _form(
+    principal: Principal,
+    *,
+    problem: str | None = None,
+    fields: Mapping[str, list[str]] | None = None,
+    status: int = 200,
+) -> Response:
+    given = fields or {}
+    typed = list(zip(given.get("task", []), given.get("classes", []), strict=False)) or [("", "")]
+    one = defaultdict(str, {name: values[-1] for name, values in given.items() if values})
+    return page("setup.html.jinja", principal, status, problem=problem, typed=typed, given=one)
