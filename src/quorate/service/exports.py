@@ -19,6 +19,7 @@ from quorate.store.records import Campaign
 
 ExportFormat = Literal["parquet", "jsonl", "csv", "huggingface"]
 Row = tuple[Any, ...]
+Sink = IO[bytes] | io.BufferedIOBase  # a part of a zip is no IO
 MEDIA_TYPE: Mapping[ExportFormat, str] = {
     "parquet": "application/vnd.apache.parquet",
     "jsonl": "application/x-ndjson",
@@ -40,7 +41,7 @@ def write_export(
 
 
 # ---- formats --------------------------------------------------------------------------------------------------------
-def _write_parquet(export: Export, rows: Iterable[Row], file: IO[bytes]) -> None:
+def _write_parquet(export: Export, rows: Iterable[Row], file: Sink) -> None:
     with pq.ParquetWriter(file, export.schema) as writer:
         for chunk in _chunks(rows):
             columns = zip(*(_as_texts(export, row) for row in chunk), strict=True)
@@ -48,7 +49,7 @@ def _write_parquet(export: Export, rows: Iterable[Row], file: IO[bytes]) -> None
             writer.write_table(pa.Table.from_arrays(arrays, schema=export.schema))
 
 
-def _write_jsonl(export: Export, rows: Iterable[Row], file: IO[bytes]) -> None:
+def _write_jsonl(export: Export, rows: Iterable[Row], file: Sink) -> None:
     """An object a line; what is unknown is left out."""
     names = export.schema.names
     for row in rows:
@@ -56,7 +57,7 @@ def _write_jsonl(export: Export, rows: Iterable[Row], file: IO[bytes]) -> None:
         file.write(json.dumps(known, ensure_ascii=False).encode() + b"\n")
 
 
-def _write_csv(export: Export, rows: Iterable[Row], file: IO[bytes]) -> None:
+def _write_csv(export: Export, rows: Iterable[Row], file: Sink) -> None:
     """Texts that a spreadsheet would take for a formula get an apostrophe before them."""
     text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
     writer = csv.writer(text, lineterminator="\n")
@@ -75,7 +76,7 @@ def _write_folder(connection: Connection, campaign: Campaign, file: IO[bytes]) -
                 _write_parquet(export, export.rows(connection, campaign), part)
 
 
-WRITERS: Mapping[str, Callable[[Export, Iterable[Row], IO[bytes]], None]] = {
+WRITERS: Mapping[str, Callable[[Export, Iterable[Row], Sink], None]] = {
     "parquet": _write_parquet,
     "jsonl": _write_jsonl,
     "csv": _write_csv,

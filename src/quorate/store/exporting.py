@@ -30,6 +30,10 @@ def _stream(connection: Connection, chosen: Any) -> Iterator[Any]:
     yield from connection.execution_options(yield_per=CHUNK).execute(chosen)
 
 
+def _tuples(connection: Connection, chosen: Any) -> Iterator[tuple[Any, ...]]:
+    yield from map(tuple, _stream(connection, chosen))
+
+
 # ---- rows -----------------------------------------------------------------------------------------------------------
 def consensus_rows(connection: Connection, campaign: Campaign) -> Iterator[tuple[Any, ...]]:
     """What is thought of every item and task; no label where nothing is known."""
@@ -43,7 +47,7 @@ def label_rows(connection: Connection, campaign: Campaign) -> Iterator[tuple[Any
     back = aliased(labels)
     withdrawn = select(back.c.id).where(back.c.withdraws == labels.c.id).exists()
     named = (labels.c.task, users.c.name, labels.c.label, labels.c.at, labels.c.seconds, labels.c.assisted)
-    yield from _stream(
+    yield from _tuples(
         connection,
         select(items.c.external_id, *named, labels.c.late, labels.c.cost)
         .join(items, items.c.id == labels.c.item_id)
@@ -65,13 +69,13 @@ def score_rows(connection: Connection, campaign: Campaign) -> Iterator[tuple[Any
 def item_rows(connection: Connection, campaign: Campaign) -> Iterator[tuple[Any, ...]]:
     """Items as they were uploaded."""
     columns = (items.c.external_id, items.c.content, items.c.gold, items.c.anchor, items.c.restricted)
-    yield from _stream(connection, _items(campaign, *columns))
+    yield from _tuples(connection, _items(campaign, *columns))
 
 
 def decision_rows(connection: Connection, campaign: Campaign) -> Iterator[tuple[Any, ...]]:
     """Every closing and opening of a task, oldest first, with all that it rested on."""
     names = EXPORTS["decisions"].schema.names[1:-1]
-    yield from _stream(
+    yield from _tuples(
         connection,
         select(items.c.external_id, *(decisions.c[name] for name in names), decisions.c.at)
         .join(items, items.c.id == decisions.c.item_id)

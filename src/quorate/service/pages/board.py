@@ -149,7 +149,7 @@ def agreement_of(campaign: Campaign, votes: Sequence[Votes]) -> list[Agreement]:
     for task in campaign.schema.tasks:
         of = [each.counts for each in votes if each.task == task.name]
         counts = np.array([[each.get(name, 0) for name in task.classes] for each in of], dtype=np.int64)
-        if not len(of):
+        if not of:
             found.append(Agreement(task.name, 0, None, None))
             continue
         metric = "ordinal" if task.ordered else "nominal"

@@ -195,7 +195,11 @@ def certificate(request: Request, campaign_id: Id, principal: Reader, floor: Sha
         known = read_known(connection, service.engine, campaign)
         sureness = np.array(list(read_sureness(connection, campaign)), float)
     if not known:
-        raise NotFoundError("no item is an anchor of known truth; upload some with `anchor` and `gold`")
+        nothing = dict.fromkeys(("threshold", "accuracy", "lower"))
+        counts = dict.fromkeys(("n", "n_items", "closed", "share_closed"), 0)
+        why = "nothing is thought yet of any anchor of known truth; upload some with `anchor`, `gold` and scores"
+        settings = {"floor": floor, "delta": delta, "target": "gold", "fit_checked": False}
+        return {**nothing, **counts, **settings, "reason": why, "sentence": f"Nothing is proven: {why}."}
     found = certify(
         np.array([each.confidence for each in known]),
         np.array([each.right for each in known], float),
