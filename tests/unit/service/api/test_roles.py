@@ -63,6 +63,7 @@ MATRIX: dict[tuple[str, str], dict[str, int]] = {
     ("DELETE", f"{C}/members/{{user_id}}"): RUNS,
     ("POST", f"{C}/items"): RUNS,
     ("POST", f"{C}/scores"): RUNS,
+    ("POST", f"{C}/labels"): RUNS,
     ("GET", f"{C}/items"): READS,
     ("GET", f"{C}/items/{{external_id:path}}"): READS,
     ("POST", f"{C}/next"): WORKS,
@@ -183,6 +184,7 @@ def body_of(method: str, path: str) -> Any:
         ("POST", f"{C}/state"): {"state": "paused"},
         ("PUT", f"{C}/members/{{user_id}}"): {"skills": ["french"]},
         ("POST", f"{C}/items"): [{"item": name, "text": "new", "gold": {"tone": "good"}, "anchor": True}],
+        ("POST", f"{C}/labels"): [{"item": "i0", "task": "tone", "annotator": "zoe", "label": "good"}],
         ("POST", f"{C}/scores"): [
             {"item": "i0", "task": "tone", "model": "m", "label": "good", "score": 0.75},
             {"item": "i0", "task": "tone", "model": "m", "label": "bad", "score": 0.25},
