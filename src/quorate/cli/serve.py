@@ -123,6 +123,7 @@ def _run(settings: ServiceSettings, opened: socket, workers: int) -> None:
     from uvicorn.supervisors import Multiprocess
 
     from quorate.service.app import make_app
+    from quorate.service.server import Server
     from quorate.service.serving import tell_others
 
     configured = partial(
@@ -134,4 +135,5 @@ def _run(settings: ServiceSettings, opened: socket, workers: int) -> None:
         Multiprocess(several, sockets=[opened]).run()
         return
     with suppress(KeyboardInterrupt):  # an orderly end: uvicorn has finished what it had in hand
-        uvicorn.Server(configured(make_app(settings))).run(sockets=[opened])
+        app = make_app(settings)
+        Server(configured(app), app).run(sockets=[opened])

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from selectors import EVENT_READ, DefaultSelector
 from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
@@ -128,7 +129,7 @@ class Connection:
         body: bytes | None,
         headers: Mapping[str, str] | None,
     ) -> tuple[HTTPResponse, bytes]:
-        if self._open is not None and time.monotonic() - self._used_at > IDLE_S:
+        if self._open is not None and (time.monotonic() - self._used_at > IDLE_S or _has_ended(self._open)):
             self.close()
         if self._open is None:
             self._open = self._kind(*self._place, timeout=self._timeout_s)
@@ -143,6 +144,15 @@ class Connection:
     def _target(self, path: str, query: Mapping[str, Any] | None) -> str:
         given = {name: _written(value) for name, value in (query or {}).items() if value is not None}
         return self._prefix + path + (f"?{urlencode(given)}" if given else "")
+
+
+def _has_ended(connection: HTTPConnection) -> bool:
+    """Whether the server has hung up meanwhile: nothing else comes without being asked for."""
+    if connection.sock is None:
+        return True
+    with DefaultSelector() as selector:
+        selector.register(connection.sock, EVENT_READ)
+        return bool(selector.select(0))
 
 
 def error_of(status: int, body: bytes) -> QuorateError:

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import IO, Any, Literal
 
@@ -18,7 +18,7 @@ from quorate.store.exporting import CHUNK, EXPORTS, Export, ExportName
 from quorate.store.records import Campaign
 
 ExportFormat = Literal["parquet", "jsonl", "csv", "huggingface"]
-Row = tuple[Any, ...]
+Row = Sequence[Any]
 Sink = IO[bytes] | io.BufferedIOBase  # a part of a zip is no IO
 MEDIA_TYPE: Mapping[ExportFormat, str] = {
     "parquet": "application/vnd.apache.parquet",
