@@ -69,8 +69,7 @@ class Measured:
         def tell(status: int) -> None:
             nonlocal told
             told = True
-            route = getattr(scope.get("route"), "path", None) or "none"  # never the path itself: it has names in it
-            self._metrics.answered(scope["method"], route, status, time.perf_counter() - began)
+            self._metrics.answered(scope["method"], route_of(scope), status, time.perf_counter() - began)
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start" and not told:
@@ -83,6 +82,21 @@ class Measured:
             if not told:
                 tell(500)
             raise
+
+
+def route_of(scope: Scope) -> str:
+    """The path with its parameters' names in place of what was given; of no route, nothing of the path is told.
+
+    >>> route_of({"path": "/items/a/b", "path_params": {"name": "a/b"}, "endpoint": route_of})
+    '/items/{name}'
+    """
+    if scope.get("endpoint") is None:
+        return "none"
+    path = scope["path"]
+    for name, value in reversed(scope.get("path_params", {}).items()):
+        before, found, after = path.rpartition(f"/{value}")
+        path = f"{before}/{{{name}}}{after}" if found else "other"
+    return path
 
 
 class _Asked(Collector):
