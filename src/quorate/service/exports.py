@@ -57,7 +57,7 @@ def _write_jsonl(export: Export, rows: Iterable[Row], file: Sink) -> None:
         file.write(json.dumps(known, ensure_ascii=False).encode() + b"\n")
 
 
-def _write_csv(export: Export, rows: Iterable[Row], file: Sink) -> None:
+def _write_csv(export: Export, rows: Iterable[Row], file: Any) -> None:
     """Texts that a spreadsheet would take for a formula get an apostrophe before them."""
     text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
     writer = csv.writer(text, lineterminator="\n")
