@@ -47,6 +47,7 @@ bench: .venv/dev ## speed, memory and accuracy, with figures; each script stands
 	@$(BIN)/python benchmarks/llm.py
 	@$(BIN)/python benchmarks/cascade.py
 	@$(BIN)/python benchmarks/recorded.py
+	@$(BIN)/python benchmarks/request_cost.py
 
 # ---- the library at work --------------------------------------------------------------------------------------------
 demo: .venv/demo ## real digits, real classifiers, simulated people: what a consensus saves

@@ -15,10 +15,9 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from unit.service.api.house import House
-
 from quorate.service.app import make_app
 from quorate.service.state import ServiceSettings
+from unit.service.api.house import House
 
 pytestmark = pytest.mark.slow
 CHECKS = (not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance)
