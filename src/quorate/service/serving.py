@@ -23,6 +23,7 @@ from quorate.store.people import User, add_user
 
 SETTINGS = "QUORATE_SERVICE_SETTINGS"  # how the first process tells the others
 OWNER = "owner"
+BACKLOG = 2048
 
 
 class FirstOwner(NamedTuple):
@@ -56,6 +57,7 @@ def listening(host: str, port: int) -> socket.socket:
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         made.bind((host, port))
+        made.listen(BACKLOG)  # who comes before the app stands waits, and is not refused
     except OSError as error:
         made.close()
         raise SettingError(f"cannot listen on {host}:{port} ({error.strerror}); choose another --port") from None
