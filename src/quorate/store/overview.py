@@ -55,7 +55,7 @@ class Votes(NamedTuple):
 
 
 class Hand(NamedTuple):
-    """One person's work: live labels, their usual time, the last; and how often peers on the same cells said the same."""
+    """One person's work: live labels, the mean time of one, the last."""
 
     user_id: int
     name: str
@@ -159,10 +159,10 @@ def open_over_time(connection: Connection, campaign: Campaign, *, now: float) ->
     said: list[int] = [0] * (STEPS + 1)
     for at, n in added:
         more[_step(at, begun, width)] += n * len(campaign.schema) if at > begun else 0
-    for step, flips in connection.execute(_flips(campaign.id, begun, width)):
-        more[min(max(int(step), 0), STEPS)] -= int(flips)
-    for step, n in connection.execute(_given_by_step(campaign.id, begun, width)):
-        said[min(max(int(step), 0), STEPS)] += int(n)
+    for row in connection.execute(_flips(campaign.id, begun, width)):
+        more[min(max(int(row[0]), 0), STEPS)] -= int(row[1])
+    for row in connection.execute(_given_by_step(campaign.id, begun, width)):
+        said[min(max(int(row[0]), 0), STEPS)] += int(row[1])
     curve, open_, given = [Step(begun, start, 0)], start, 0
     for step in range(STEPS + 1):
         open_, given = open_ + more[step], given + said[step]
@@ -263,13 +263,16 @@ def read_gold(connection: Connection, campaign_id: int, *, most: int = 5000) -> 
     """The items of known truth."""
     which = (items.c.campaign_id == campaign_id) & items.c.gold.is_not(None)
     rows = connection.execute(
-        select(items.c.id, items.c.external_id, items.c.gold, items.c.state).where(which).order_by(items.c.id).limit(most)
+        select(items.c.id, items.c.external_id, items.c.gold, items.c.state)
+        .where(which)
+        .order_by(items.c.id)
+        .limit(most)
     )
     return [GoldRow(row.id, row.external_id, row.gold, state_from_json(row.state)) for row in rows]
 
 
 # ---- parts ----------------------------------------------------------------------------------------------------------
-def _live(campaign_id: int) -> Select[Any]:
+def _live(campaign_id: int) -> Select[*tuple[Any, ...]]:
     """Labels that stand."""
     back = aliased(labels)
     return (
@@ -302,7 +305,7 @@ def _gold_cells(connection: Connection, campaign_id: int) -> int:
     return sum(len(gold) for gold in connection.execute(select(items.c.gold).where(which)).scalars())
 
 
-def _flips(campaign_id: int, begun: float, width: float) -> Select[Any]:
+def _flips(campaign_id: int, begun: float, width: float) -> Select[*tuple[Any, ...]]:
     """Cells closed less cells reopened, by step; a decision that only changes the answer is no flip."""
     now = cast(decisions.c.closed, Integer)
     before = func.lag(now).over(partition_by=(decisions.c.item_id, decisions.c.task), order_by=decisions.c.id)
@@ -312,7 +315,7 @@ def _flips(campaign_id: int, begun: float, width: float) -> Select[Any]:
     return select(step, func.sum(rows.c.by)).where(rows.c.by != 0).group_by(step)
 
 
-def _given_by_step(campaign_id: int, begun: float, width: float) -> Select[Any]:
+def _given_by_step(campaign_id: int, begun: float, width: float) -> Select[*tuple[Any, ...]]:
     step = cast((labels.c.at - begun) / width, Integer)
     by = case((labels.c.withdraws.is_(None), 1), else_=-1)
     return select(step, func.sum(by)).where(labels.c.campaign_id == campaign_id).group_by(step)

@@ -149,7 +149,7 @@ def agreement_of(campaign: Campaign, votes: Sequence[Votes]) -> list[Agreement]:
     for task in campaign.schema.tasks:
         of = [each.counts for each in votes if each.task == task.name]
         counts = np.array([[each.get(name, 0) for name in task.classes] for each in of], dtype=np.int64)
-        if not len(of):
+        if not of:
             found.append(Agreement(task.name, 0, None, None))
             continue
         metric = "ordinal" if task.ordered else "nominal"
@@ -197,9 +197,7 @@ def _disputes(connection: Connection, votes: Sequence[Votes]) -> list[Dispute]:
         external_id, content, state = rows[each.item_id]
         task = state[each.task]
         counts = sorted(each.counts.items(), key=lambda pair: -pair[1])
-        found.append(
-            Dispute(external_id, each.task, counts, task.label, task.confidence, task.open, preview(content))
-        )
+        found.append(Dispute(external_id, each.task, counts, task.label, task.confidence, task.open, preview(content)))
     return found
 
 
