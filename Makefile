@@ -1,11 +1,12 @@
 # `make` alone: format, lint, types, layers, fast tests. Everything runs in .venv, which is made on first use.
 .DEFAULT_GOAL := all
-.PHONY: all format lint types layers fast test demo bench python clean help
+.PHONY: all format lint types layers fast test label-studio demo bench python clean help
 .DELETE_ON_ERROR:
 SHELL := /bin/sh
 BIN := .venv/bin
 TORCH := torch==2.13.0# installed before all else, so that a CPU build that the machine offers is not replaced
-FAST := not slow and not postgres and not browser and not peer and not gpu
+LABEL_STUDIO ?= $(or $(QUORATE_LABEL_STUDIO),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/quorate/label-studio)
+FAST := not slow and not postgres and not browser and not peer and not gpu and not label_studio
 
 all: format lint types layers fast ## what to run before a commit
 
@@ -30,6 +31,9 @@ fast: .venv/dev ## the tests that need seconds
 
 test: .venv/dev ## every test, the slow ones and those beside peers too, on all cores
 	@$(BIN)/python -m pytest -n auto --dist loadfile
+
+label-studio: .venv/dev $(LABEL_STUDIO)/bin/label-studio ## tests beside a real Label Studio, installed once into a cache
+	@QUORATE_LABEL_STUDIO=$(LABEL_STUDIO) $(BIN)/python -m pytest -q -m label_studio tests/acceptance
 
 bench: .venv/dev ## speed, memory and accuracy, with figures; each script stands alone and has --help
 	@$(BIN)/python benchmarks/encode.py
@@ -60,6 +64,11 @@ demo: .venv/demo ## real digits, real classifiers, simulated people: what a cons
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
 	@touch $@
 
+$(LABEL_STUDIO)/bin/label-studio:
+	@echo "installing Label Studio into $(LABEL_STUDIO) (once; 1 GB)"
+	@.ci/venv $(LABEL_STUDIO)
+	@$(LABEL_STUDIO)/bin/python -m pip install --quiet --disable-pip-version-check label-studio==1.23.2
+
 .venv/bin/python:
 	@.ci/venv .venv
 
@@ -67,4 +76,4 @@ clean: ## remove what make made
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache quorate-demo
 
 help: ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10

@@ -28,11 +28,22 @@ def recorded() -> Callable[[str], Path]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of an accelerator run where there is one."""
-    marked = [item for item in items if item.get_closest_marker("gpu")]
-    if marked and not _accelerator():
+    """Tests of an accelerator, and those beside Label Studio, run where there is one."""
+    _leave_out(items, "gpu", _accelerator, "no accelerator on this machine")
+    _leave_out(items, "label_studio", _label_studio, "Label Studio is not installed (make label-studio)")
+
+
+def _leave_out(items: list[pytest.Item], marker: str, is_there: Callable[[], bool], reason: str) -> None:
+    marked = [item for item in items if item.get_closest_marker(marker)]
+    if marked and not is_there():
         for item in marked:
-            item.add_marker(pytest.mark.skip(reason="no accelerator on this machine"))
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def _label_studio() -> bool:
+    from label_studio_peer import installed
+
+    return installed() is not None
 
 
 def _accelerator() -> bool:

@@ -10,18 +10,33 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from quorate import errors
+    from quorate.client.client import Client
     from quorate.consensus.archive import load
     from quorate.consensus.registry import estimator
     from quorate.data.dataset import Dataset
     from quorate.evaluate.compare import compare
     from quorate.measure.agreement import agreement
     from quorate.schema import Schema, Task
+    from quorate.signature import verify_webhook
 
 __version__ = "0.1.0"
 
-__all__ = ["Dataset", "Schema", "Task", "__version__", "agreement", "compare", "errors", "estimator", "load"]
+__all__ = [
+    "Client",
+    "Dataset",
+    "Schema",
+    "Task",
+    "__version__",
+    "agreement",
+    "compare",
+    "errors",
+    "estimator",
+    "load",
+    "verify_webhook",
+]
 
 _HOME = {
+    "Client": "quorate.client.client",
     "Dataset": "quorate.data.dataset",
     "Schema": "quorate.schema",
     "Task": "quorate.schema",
@@ -29,6 +44,7 @@ _HOME = {
     "compare": "quorate.evaluate.compare",
     "estimator": "quorate.consensus.registry",
     "load": "quorate.consensus.archive",
+    "verify_webhook": "quorate.signature",
 }
 
 

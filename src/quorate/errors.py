@@ -11,12 +11,16 @@ QuorateError
 ├── AccessError          a request that may not be made
 │   ├── SignInError      by whom nobody knows
 │   └── ForbiddenError   by somebody who may not
+├── ServiceError         a service that refuses a request, or does not answer
 └── StoreError           a database that cannot be used as it is
     ├── NotFoundError    what is not there, or not for this person
     └── ConflictError    what somebody else, or an earlier request, has changed meanwhile
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 
 class QuorateError(Exception):
@@ -92,6 +96,25 @@ class SignInError(AccessError):
 
 class ForbiddenError(AccessError):
     """Your role does not allow this."""
+
+
+class ServiceError(QuorateError):
+    """The service refuses the request, or does not answer; the message says which."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        code: str | None = None,
+        path: str | None = None,
+        rows: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        self.status = status
+        self.code = code
+        self.path = path
+        self.rows = tuple(rows)
+        super().__init__(message)
 
 
 class StoreError(QuorateError):

@@ -20,10 +20,9 @@ from unit.store.world import SCHEMA
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 860}
-CSV = "id,text,sentiment\n" + "".join(
-    f"r{i},The {i}. review was short.,{'good' if i % 3 else 'bad'}\n" for i in range(40)
-)
-ALARM = "window.alarmed = (window.alarmed || 0) + 1"
+ROWS = [f"r{i},The {i}. review was short.,{'good' if i % 3 else 'bad'}" for i in range(40)]
+CSV = "\n".join(["id,text,sentiment", *ROWS])
+ALARM = "window.alarmed = 1"
 CORPUS = (
     f"<script>{ALARM}</script>",
     f'<img src=x onerror="{ALARM}">',
@@ -294,13 +293,12 @@ def test_what_people_write_is_inert_everywhere(browser: Any, site: Site):
         NewItem(f"e{i}{text[:60]}", {"text": text, f"k{text[:80]}": text, "image": text})
         for i, text in enumerate(CORPUS)
     ]
-    svg = "data:image/svg+xml;utf8,<svg xmlns='http://www.w3.org/2000/svg' onload='parent.alarmed=1'><script>1</script></svg>"
-    campaign = running(
-        site, CORPUS[0], [*evil, NewItem("svg", {"image": svg})], guidelines="\n\n".join(CORPUS), overlap=2
-    )
+    drawing = "<svg xmlns='http://www.w3.org/2000/svg' onload='parent.alarmed=1'><script>1</script></svg>"
+    items = [*evil, NewItem("svg", {"image": f"data:image/svg+xml;utf8,{drawing}"})]
+    campaign = running(site, CORPUS[0], items, guidelines="\n\n".join(CORPUS), overlap=2)
 
     def name_them(connection):
-        for i, text in enumerate(CORPUS):
+        for text in CORPUS:
             made = add_user(connection, text[:190], "annotator", now=0.0)
             add_member(connection, campaign, made.id, [text[:100]])
         change_campaign(connection, campaign, {"budget": 10.0}, version=2, now=0.0)
@@ -343,26 +341,41 @@ def _table(texts: tuple[str, ...]) -> bytes:
 
 
 CONTRAST = """() => {
-  const parse = (text) => { const n = text.match(/[\\d.]+/g).map(Number); return text.startsWith('color(srgb')
-    ? [n[0] * 255, n[1] * 255, n[2] * 255, n[3] ?? 1] : [n[0], n[1], n[2], n[3] ?? 1]; };
-  const light = (c) => { const [r, g, b] = c.map((v) => { v /= 255; return v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4; });
-    return .2126 * r + .7152 * g + .0722 * b; };
-  const ground = (each) => { for (let at = each; at; at = at.parentElement) {
-    const c = parse(getComputedStyle(at).backgroundColor); if (c[3] > .99) return c; } return [255, 255, 255, 1]; };
+  const parse = (text) => {
+    const n = text.match(/[\\d.]+/g).map(Number);
+    const unit = text.startsWith('color(srgb') ? 255 : 1;
+    return [n[0] * unit, n[1] * unit, n[2] * unit, n[3] ?? 1];
+  };
+  const light = (c) => {
+    const [r, g, b] = c.map((v) => (v / 255 <= .03928 ? v / 255 / 12.92 : ((v / 255 + .055) / 1.055) ** 2.4));
+    return .2126 * r + .7152 * g + .0722 * b;
+  };
+  const ground = (each) => {
+    for (let at = each; at; at = at.parentElement) {
+      const c = parse(getComputedStyle(at).backgroundColor);
+      if (c[3] > .99) return c;
+    }
+    return [255, 255, 255, 1];
+  };
   const bad = [];
   for (const each of document.querySelectorAll('body *')) {
     const own = [...each.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
-    const style = getComputedStyle(each);
-    if (!own || each.closest('svg, [hidden], .sr, .skip, :disabled, template') || style.visibility === 'hidden' || !each.offsetParent) continue;
-    const [a, b] = [light(parse(style.color)), light(ground(each))];
+    if (!own || !each.offsetParent || each.closest('svg, [hidden], .sr, .skip, :disabled, template')) continue;
+    const [a, b] = [light(parse(getComputedStyle(each).color)), light(ground(each))];
     const ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
     if (ratio < 4.5) bad.push(`${each.outerHTML.slice(0, 80)} ${ratio.toFixed(2)}`);
   }
   return bad;
 }"""
-UNNAMED = """() => [...document.querySelectorAll('main button, main a, main input:not([type=hidden]), main select, main textarea')]
-  .filter((each) => !each.closest('template') && !(each.labels && [...each.labels].some((label) => label.textContent.trim()))
-    && !each.getAttribute('aria-label') && !each.textContent.trim() && !(each.type === 'text' && each.hidden))
-  .map((each) => each.outerHTML.slice(0, 120))"""
-OUTLINED = """() => { const each = document.activeElement; const of = each.closest('.choice') || each;
-  return [each, of].some((one) => getComputedStyle(one).outlineStyle !== 'none'); }"""
+UNNAMED = """() => {
+  const said = (each) => each.getAttribute('aria-label') || each.textContent.trim()
+    || [...(each.labels || [])].some((label) => label.textContent.trim());
+  const controls = 'main button, main a, main input:not([type=hidden], [hidden]), main select, main textarea';
+  return [...document.querySelectorAll(controls)]
+    .filter((each) => !each.closest('template') && !said(each))
+    .map((each) => each.outerHTML.slice(0, 120));
+}"""
+OUTLINED = """() => {
+  const each = document.activeElement;
+  return [each, each.closest('.choice') || each].some((one) => getComputedStyle(one).outlineStyle !== 'none');
+}"""

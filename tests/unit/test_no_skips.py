@@ -17,6 +17,10 @@ TESTS = """
     def test_needs_an_accelerator():
         pytest.skip("no accelerator")
 
+    @pytest.mark.label_studio
+    def test_needs_label_studio():
+        pytest.skip("not installed")
+
     @pytest.mark.xfail(strict=True)
     def test_fails_as_expected():
         assert False
@@ -25,22 +29,22 @@ TESTS = """
 
 def outcomes(pytester: pytest.Pytester, ci: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     monkeypatch.setenv("CI", ci)
-    pytester.makeini("[pytest]\nmarkers = gpu: needs an accelerator")
+    pytester.makeini("[pytest]\nmarkers =\n  gpu: needs an accelerator\n  label_studio: needs it")
     return pytester.runpytest_inprocess("-p", "no_skips", "-p", "no:cacheprovider").parseoutcomes()
 
 
-def test_in_ci_a_skip_is_a_failure_unless_it_needs_an_accelerator(
+def test_in_ci_a_skip_is_a_failure_unless_ci_cannot_run_it(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Skipped in CI: failed, but for tests marked gpu; an expected failure stays one."""
+    """Skipped in CI: failed, but for tests marked gpu or label_studio; an expected failure stays one."""
     pytester.makepyfile(TESTS)
-    assert outcomes(pytester, "true", monkeypatch) == {"passed": 1, "failed": 1, "skipped": 1, "xfailed": 1}
+    assert outcomes(pytester, "true", monkeypatch) == {"passed": 1, "failed": 1, "skipped": 2, "xfailed": 1}
 
 
 def test_outside_ci_a_skip_stays_a_skip(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a machine without recorded data the rest still passes."""
     pytester.makepyfile(TESTS)
-    assert outcomes(pytester, "", monkeypatch) == {"passed": 1, "skipped": 2, "xfailed": 1}
+    assert outcomes(pytester, "", monkeypatch) == {"passed": 1, "skipped": 3, "xfailed": 1}
 
 
 def test_in_ci_a_file_skipped_as_a_whole_is_an_error(

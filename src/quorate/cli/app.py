@@ -10,6 +10,7 @@ import typer
 from quorate.cli.agents import agents
 from quorate.cli.agreement import agreement
 from quorate.cli.calibrate import calibrate
+from quorate.cli.campaign import campaign
 from quorate.cli.cascade import cascade
 from quorate.cli.compare import compare
 from quorate.cli.demo import demo
@@ -21,6 +22,7 @@ from quorate.cli.policy import policy
 from quorate.cli.predict import predict
 from quorate.cli.replay import replay
 from quorate.cli.report import report
+from quorate.cli.serve import serve
 from quorate.cli.simulate import simulate
 from quorate.cli.study import study
 from quorate.cli.terminal import verb
@@ -55,7 +57,7 @@ def quorate(
     """
 
 
-START, JUDGE, DATA, MODELS = "Consensus", "Judgement", "Data", "Language models"
+START, JUDGE, DATA, MODELS, SERVICE = "Consensus", "Judgement", "Data", "Language models", "Service"
 VERBS: dict[str, tuple[str, Callable[..., None]]] = {
     "demo": (START, demo),
     "predict": (START, predict),
@@ -73,7 +75,9 @@ VERBS: dict[str, tuple[str, Callable[..., None]]] = {
     "simulate": (DATA, simulate),
     "label": (MODELS, label),
     "fake-llm": (MODELS, fake_llm),
+    "serve": (SERVICE, serve),
 }
 for name, (panel, function) in VERBS.items():
     app.command(name, rich_help_panel=panel)(verb(function))
 app.add_typer(cascade, name="cascade", rich_help_panel=JUDGE)
+app.add_typer(campaign, name="campaign", rich_help_panel=SERVICE)

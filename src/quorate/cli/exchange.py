@@ -11,6 +11,7 @@ import typer
 from quorate.cli.arguments import AsJson, Bad, Folder, OnBad
 from quorate.cli.source import opened, size, tell_set_aside
 from quorate.cli.terminal import console, print_json
+from quorate.cli.tools import Choices, from_tool, to_tool
 from quorate.errors import SettingError
 
 if TYPE_CHECKING:
@@ -26,26 +27,51 @@ class Layout(StrEnum):
     CROWD_KIT = "crowd-kit"
     CLEANLAB = "cleanlab"
     MULTI_SELECT = "multi-select"
+    LABEL_STUDIO = "label-studio"
+    ARGILLA = "argilla"
+    PRODIGY = "prodigy"
 
 
 LayoutName = Annotated[
     Layout,
     typer.Argument(
         metavar="FORMAT",
-        help="crowd-kit (task, worker, label), cleanlab (a row per item, a column per annotator) or multi-select "
-        "(item, task, annotator and all labels that apply).",
+        help="crowd-kit (task, worker, label), cleanlab (a row per item, a column per annotator), multi-select "
+        "(item, task, annotator and all labels that apply), label-studio (JSON or JSON_MIN), argilla (records) or "
+        "prodigy (JSONL).",
         show_default=False,
     ),
 ]
-Question = Annotated[str | None, typer.Option(help="The task's name; crowd-kit and cleanlab hold one question.")]
+Question = Annotated[
+    str | None, typer.Option(help="The task's name; crowd-kit, cleanlab and prodigy hold one question.")
+]
 Delimiter = Annotated[str | None, typer.Option(help="multi-select: what stands between labels in a text.")]
 Probs = Annotated[Path | None, typer.Option(help="cleanlab: an .npz file with one array of scores per model.")]
+Consensus = Annotated[
+    Path | None,
+    typer.Option(
+        help="A table that `quorate predict --out` wrote. multi-select: write its labels, not people's. label-studio, "
+        "argilla, prodigy: propose its answers, and only where it is not yet sure."
+    ),
+]
+Sure = Annotated[
+    float | None, typer.Option(help="With --consensus: a confidence from which a question counts as answered (0.95).")
+]
+WithLabels = Annotated[
+    bool | None,
+    typer.Option(
+        "--labels/--no-labels", help="label-studio, argilla, prodigy: people's labels too (the default), or not."
+    ),
+]
 
 
 def import_file(
     layout: LayoutName,
     source: Annotated[
-        Path, typer.Argument(metavar="SOURCE", help="The table: .csv, .jsonl or .parquet.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="SOURCE", help="The table or export: .csv, .jsonl, .json or .parquet.", show_default=False
+        ),
     ],
     out: Annotated[Path, typer.Option(help="The dataset folder to make.", show_default=False)],
     gold: Annotated[Path | None, typer.Option(help="crowd-kit and multi-select: a table of trusted labels.")] = None,
@@ -53,55 +79,78 @@ def import_file(
     classes: Annotated[str | None, typer.Option(help="cleanlab: class names, with commas, where labels count.")] = None,
     probs: Probs = None,
     delimiter: Delimiter = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="label-studio: the project's labeling configuration (XML). argilla: settings.json."),
+    ] = None,
     on_bad: Bad = OnBad.RAISE,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Make a dataset folder from another tool's table."""
+    """Make a dataset folder from another tool's table or export."""
     from quorate.data.write import write_table
 
     set_aside = on_bad if on_bad is OnBad.QUARANTINE else None
-    _check(layout, gold=gold, question=question, classes=classes, probs=probs, delimiter=delimiter, on_bad=set_aside)
+    given = {"gold": gold, "question": question, "classes": classes, "probs": probs, "delimiter": delimiter}
+    _check(layout, **given, config=config, on_bad=set_aside)
+    notes: tuple[str, ...] = ()
     if layout is Layout.CROWD_KIT:
         data = _from_crowd_kit(source, gold, question, on_bad)
     elif layout is Layout.CLEANLAB:
         data = _from_cleanlab(source, question, classes, probs)
-    else:
+    elif layout is Layout.MULTI_SELECT:
         data = _from_multi_select(source, gold, delimiter, on_bad)
+    else:
+        data, notes = from_tool(layout.value, source, config, question, on_bad)
     data.write(out)
     if len(data.quarantined):
         write_table(data.quarantined, out / "quarantine" / "imported.jsonl")
         tell_set_aside(data, out)
     counts = size(data.encode())
     if as_json:
-        print_json({"format": layout.value, "data": counts._asdict(), "out": str(out)})
+        left_out = {"left_out": list(notes)} if notes else {}
+        print_json({"format": layout.value, "data": counts._asdict(), "out": str(out), **left_out})
     else:
-        console().print(f"{counts.line()}\nwritten to {out}", markup=False)
+        left_out = "".join(f"\nleft out: {note}" for note in notes)
+        console().print(f"{counts.line()}{left_out}\nwritten to {out}", markup=False)
 
 
 def export_folder(
     layout: LayoutName,
     folder: Folder,
-    out: Annotated[Path, typer.Option(help="The table to write: .csv, .jsonl or .parquet.", show_default=False)],
+    out: Annotated[
+        Path, typer.Option(help="The file to write: .csv, .jsonl or .parquet; .json for a tool.", show_default=False)
+    ],
     gold: Annotated[Path | None, typer.Option(help="Where trusted labels go: crowd-kit and multi-select.")] = None,
     question: Question = None,
     probs: Probs = None,
     delimiter: Delimiter = None,
-    consensus: Annotated[
-        Path | None, typer.Option(help="multi-select: write the labels of this consensus, not people's.")
+    consensus: Consensus = None,
+    sure: Sure = None,
+    labels: WithLabels = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="label-studio, argilla: where the labeling configuration or the settings go."),
     ] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
     """Write people's labels as another tool reads them."""
-    _check(layout, gold=gold, question=question, probs=probs, delimiter=delimiter, consensus=consensus)
+    given = {"gold": gold, "question": question, "probs": probs, "delimiter": delimiter, "consensus": consensus}
+    _check(layout, **given, sure=sure, labels=labels, config=config)
+    if layout is Layout.PRODIGY and question is not None:
+        raise SettingError("prodigy has no use for --question in an export: every line says what it asks")
     data = opened(folder)
     if layout is Layout.CROWD_KIT:
         told = _to_crowd_kit(data, out, gold, question)
     elif layout is Layout.CLEANLAB:
         told = _to_cleanlab(data, out, question, probs)
-    else:
+    elif layout is Layout.MULTI_SELECT:
         told = _to_multi_select(data, out, gold, delimiter, consensus)
+    else:
+        proposed = None if consensus is None else _frame(consensus)
+        choices = Choices(proposed, 0.95 if sure is None else sure, labels is not False)
+        told = to_tool(layout.value, data, out, config, choices)
     if as_json:
         print_json({"format": layout.value, **told})
     else:
@@ -113,6 +162,9 @@ TAKES = {
     Layout.CROWD_KIT: {"gold", "question", "on_bad"},
     Layout.CLEANLAB: {"question", "classes", "probs"},
     Layout.MULTI_SELECT: {"gold", "delimiter", "consensus", "on_bad"},
+    Layout.LABEL_STUDIO: {"config", "consensus", "sure", "labels", "on_bad"},
+    Layout.ARGILLA: {"config", "consensus", "sure", "labels", "on_bad"},
+    Layout.PRODIGY: {"question", "consensus", "sure", "labels", "on_bad"},
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,16 +11,36 @@ from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from quorate import __version__
+from quorate.service import label_studio
 from quorate.service.desk import Desk
 from quorate.service.door import Door
 from quorate.service.engine import Engine
 from quorate.service.hints import Hints
 from quorate.service.limits import Buckets, Gate
+from quorate.service.metrics import Measured, Metrics
 from quorate.service.pages import routes as pages
 from quorate.service.problems import PROBLEMS, add_handlers
-from quorate.service.routes import campaigns, health, items, session, users, work
+from quorate.service.routes import (
+    audit,
+    campaigns,
+    events,
+    export,
+    health,
+    hooks,
+    items,
+    labels,
+    metrics,
+    models,
+    results,
+    session,
+    users,
+    work,
+)
 from quorate.service.state import Service, ServiceSettings
+from quorate.service.stream import Stream
+from quorate.service.worker import Worker
 from quorate.store.database import Database
+from quorate.store.figures import read_figures
 
 API = "/api/v1"
 ROUTERS: tuple[APIRouter, ...] = (  # under /api/v1
@@ -29,8 +49,20 @@ ROUTERS: tuple[APIRouter, ...] = (  # under /api/v1
     work.router,
     campaigns.router,
     items.router,
+    labels.router,
+    results.router,
+    export.router,
+    audit.router,
+    models.router,
+    events.router,
+    hooks.router,
 )
-BESIDE: tuple[APIRouter, ...] = (health.router, pages.router)  # beside it: pages, Label Studio, metrics
+BESIDE: tuple[APIRouter, ...] = (  # beside it
+    health.router,
+    metrics.router,
+    label_studio.router,
+    pages.router,
+)
 PUBLIC = {("post", f"{API}/session"), ("get", "/healthz"), ("get", "/readyz")}
 
 
@@ -52,6 +84,9 @@ def make_app(settings: ServiceSettings, *, clock: Callable[[], float] = time.tim
         max_body=settings.max_body_mb << 20,
         https=settings.base_url.startswith("https:"),
     )
+    app.state.metrics = Metrics()
+    app.state.metrics.also(lambda: _figures(app))
+    app.add_middleware(Measured, metrics=app.state.metrics)
     for router in ROUTERS:
         app.include_router(router, prefix=API, responses=PROBLEMS)
     for router in BESIDE:
@@ -67,13 +102,26 @@ def _lifespan(settings: ServiceSettings, clock: Callable[[], float]) -> Any:
         desk = Desk(database, engine, clock=clock)
         service = Service(settings, database, engine, desk, clock)
         app.state.service, app.state.door, app.state.hints = service, Door(service), Hints(service)
+        app.state.stream = stream = Stream(database)
+        app.state.worker = worker = Worker(service, count=app.state.metrics.count)
+        stream.start()
+        if settings.workers == "own":
+            await worker.start()
         try:
             yield
         finally:
+            await worker.stop()
+            await stream.stop()
             desk.close()
             database.close()
 
     return lifespan
+
+
+def _figures(app: FastAPI) -> Mapping[str, tuple[str, float]]:
+    with app.state.service.database.reading() as connection:
+        found = read_figures(connection)
+    return {**found, "quorate_stream_readers": ("Open streams of events", float(app.state.stream.readers))}
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from quorate.store.sessions import (
     user_of_session,
 )
 
-REMEMBERED_S = 3.0
+REMEMBERED_S = 10.0  # a token revoked in another process opens for that long at most
 LEAST_PASSWORD, MOST_PASSWORD = 10, 1000  # characters
 LOGINS_PER_MINUTE = 10  # of one name from one address
 LOGINS_OF_ADDRESS = 60  # a team may share one

@@ -120,9 +120,9 @@ def _asks_left(campaign: Campaign, evidence: Evidence) -> Bool[Array, "tasks"]:
 
 
 def _task(consensus: Consensus, task: Task, open_: bool) -> TaskVerdict:
-    probs = consensus.probs(task.name)[0]
-    best = int(probs.argmax())
-    return TaskVerdict(open_, task.classes[best], float(probs[best]), tuple(map(float, probs)))
+    probs = consensus.probs(task.name)[0].tolist()
+    best = max(range(len(probs)), key=probs.__getitem__)  # numpy would let other threads in between, for nothing
+    return TaskVerdict(open_, task.classes[best], probs[best], tuple(probs))
 
 
 @lru_cache(maxsize=256)

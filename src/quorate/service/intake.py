@@ -76,7 +76,7 @@ def _item(row: Row, schema: Schema, ids: Ids) -> NewItem:
     if row.problem:
         raise _bad(row.problem, "mend or remove the row", row, None)
     values = row.values
-    content = values.get("content")
+    content = _object(values.get("content"))
     rest = {name: value for name, value in values.items() if name not in OWN and not name.startswith("gold.")}
     content = {**content, **rest} if isinstance(content, dict) else rest | ({"content": content} if content else {})
     return NewItem(
@@ -87,6 +87,16 @@ def _item(row: Row, schema: Schema, ids: Ids) -> NewItem:
         _flag(row, "restricted"),
         _nested_scores(row, schema),
     )
+
+
+def _object(value: Any) -> Any:
+    """An object that a CSV or Parquet cell holds as text, as exports write it."""
+    if not (isinstance(value, str) and value.startswith("{")):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return value
 
 
 def _external_id(row: Row, content: Mapping[str, Any], ids: Ids) -> str:
@@ -101,7 +111,7 @@ def _external_id(row: Row, content: Mapping[str, Any], ids: Ids) -> str:
 
 
 def _gold(row: Row, schema: Schema) -> dict[str, str] | None:
-    given = row.values.get("gold") or {}
+    given = _object(row.values.get("gold") or {})
     if not isinstance(given, dict):
         raise _bad("gold is no object", "write {task: class}", row, "gold")
     flat = {name.removeprefix("gold."): value for name, value in row.values.items() if name.startswith("gold.")}

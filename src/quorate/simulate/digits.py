@@ -76,6 +76,11 @@ def digits(n_items: int = 1_500, *, n_annotators: int = 12, labels_per_item: int
     return Digits(_dataset(item, scores, panel, said, n_annotators), truth[item])
 
 
+def digit_images() -> Float64[Array, "images rows columns"]:
+    """All images, darkness from 0 to 16; the items table's `digits_row` counts them. Raises MissingExtraError."""
+    return _load()[0]
+
+
 def _load() -> tuple[Float64[Array, "images rows columns"], Int64[Array, "images"]]:
     try:
         from sklearn.datasets import load_digits

@@ -51,6 +51,10 @@ class among(FunctionElement[bool]):  # noqa: N801 # reads as the operator that i
     def __init__(self, column: ColumnElement[Any], listed: str, of: type[int] | type[str] = int) -> None:
         super().__init__(column, bindparam(listed, type_=Listed(of)))
 
+    def self_group(self, against: Any = None) -> among:  # noqa: ARG002 # of the parent
+        """Itself: where there are no truth values SQLAlchemy would compare it with 1, and so hide it from the index."""
+        return self
+
 
 @compiles(among, "postgresql")
 def _postgresql(element: among, compiler: Any, **options: Any) -> str:

@@ -71,6 +71,13 @@ class Database:
         with self.engine.connect() as connection, connection.begin():
             yield connection
 
+    @contextmanager
+    def snapshot(self) -> Generator[Connection]:
+        """One transaction that reads everything as of one moment, however long it takes."""
+        level = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+        with self.engine.connect().execution_options(**level) as connection, connection.begin():
+            yield connection
+
     def write(self, work: Callable[[Connection], T], *, by_index: bool = False) -> T:
         """What `work` gives, in one transaction; tried again when another transaction came between.
 

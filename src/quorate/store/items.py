@@ -42,6 +42,8 @@ class Uploaded(NamedTuple):
 def add_items(connection: Connection, campaign: Campaign, new: Iterable[NewItem], *, now: float) -> Uploaded:
     """Add the items, with their scores; those that are there already, the same, are counted and left alone.
 
+    Where the campaign has a model, new items are asked about when they were judged: see `submit.rejudge`.
+
     Raises DataError for what no item can hold, ConflictError for an item that is there with another content; the
     caller's transaction then keeps nothing of the upload.
     """
@@ -115,8 +117,10 @@ def _insert(connection: Connection, campaign: Campaign, batch: Sequence[NewItem]
 
 
 def _start(campaign: Campaign, gold: Gold) -> dict[str, Any]:
+    """As it stands before its first verdict; where there is a model, nobody is asked before it has spoken."""
     state = fresh(campaign.schema, gold)
-    return {"state": state_to_json(state), "room": room(state, campaign.settings, 0), "priority": 0.0}
+    free = room(state, campaign.settings, 0) if campaign.model_version is None else 0
+    return {"state": state_to_json(state), "room": free, "priority": 0.0}
 
 
 def _refuse_changed(connection: Connection, campaign: Campaign, there: Sequence[Mapping[str, Any]]) -> None:

@@ -27,7 +27,8 @@ class Settings:
 
     `overlap` people at most are asked the same question, `together` of them at the same time; a lease lasts `lease_s`
     seconds; an answer that comes after its lease is kept as evidence, or refused. A question of known truth is asked at
-    the rate `gold_rate`; a task that `skills` names is asked only of those who have that skill.
+    the rate `gold_rate`; a task that `skills` names is asked only of those who have that skill. With `adopt`, items of
+    a connected labeling tool that are unknown here are taken in when they are first seen.
     """
 
     overlap: int = 3
@@ -37,6 +38,7 @@ class Settings:
     blind: bool = True
     gold_rate: float = 0.0
     skills: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
+    adopt: bool = False
 
     def __post_init__(self) -> None:
         whole = float(self.overlap).is_integer() and float(self.together).is_integer()  # settings come from JSON too

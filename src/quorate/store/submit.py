@@ -178,20 +178,24 @@ def undo(database: Database, decider: Decider, lease_id: str, user_id: int, *, k
 
 
 def rejudge(
-    database: Database, decider: Decider, campaign_id: int, *, now: float, after: int = 0, most: int = 500
+    database: Database,
+    decider: Decider,
+    campaign_id: int,
+    *,
+    now: float,
+    after: int = 0,
+    most: int = 500,
+    only_new: bool = False,
 ) -> int | None:
     """Judge the next items anew, after a new model, policy, or scores; the last item's id, None at the end.
 
-    A few items share a transaction, so that people go on working between them.
+    With `only_new`, those that never were judged, touched or asked about. A few items share a transaction, so that
+    people go on working between them.
     """
+    chosen = select(items.c.id).where(items.c.campaign_id == campaign_id, items.c.id > after)
+    chosen = chosen.where(items.c.version == 0) if only_new else chosen
     with database.reading() as connection:
-        found = connection.execute(
-            select(items.c.id)
-            .where(items.c.campaign_id == campaign_id, items.c.id > after)
-            .order_by(items.c.id)
-            .limit(most)
-        ).scalars()
-        ids = list(found)
+        ids = list(connection.execute(chosen.order_by(items.c.id).limit(most)).scalars())
     for start in range(0, len(ids), SOME):
         some = ids[start : start + SOME]
         database.write(lambda connection, some=some: _rejudge(connection, decider, some, now))

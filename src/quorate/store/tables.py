@@ -100,6 +100,7 @@ campaigns = Table(
     Column("spent", Double, nullable=False, server_default=text("0")),  # on labels that stand
     Column("reserved", Double, nullable=False, server_default=text("0")),  # for open leases
     Column("settings", JSON, nullable=False),
+    Column("learning", JSON, nullable=False, server_default=text("'{}'")),  # how its model is fitted anew
     Column("version", Integer, nullable=False),
     Column("policy_version", Integer, nullable=False),
     Column("model_version", Integer),
@@ -204,6 +205,16 @@ labels = Table(
     UniqueConstraint("withdraws"),  # a label is taken back once
     CheckConstraint("(turn % 2 = 1) = (withdraws IS NOT NULL)", name="turn"),
 )
+imported = Table(  # what is known of annotations that were made in another tool, by the tool's own names for them
+    "imported",
+    METADATA,
+    Column("campaign_id", NUMBER, ForeignKey("campaigns.id"), primary_key=True),
+    Column("source", String(200), primary_key=True),
+    _to("items.id", "item_id", index=True),
+    _to("users.id", "user_id"),
+    Column("version", String(100), nullable=False),  # later is larger
+    Column("answers", JSON(none_as_null=True)),  # by task; nothing where the tool deleted it
+)
 idempotency = Table(
     "idempotency",
     METADATA,
@@ -261,16 +272,30 @@ hooks = Table(
     _to("campaigns.id", "campaign_id", index=True),
     Column("url", Text, nullable=False),
     Column("secret", Text, nullable=False),
-    Column("events", JSON, nullable=False),
+    Column("events", JSON, nullable=False),  # kinds; none are all
+    Column("through_event", NUMBER, nullable=False),  # what came up to it is in the outbox, or was before the hook
+    Column("stopped_at", Double),  # after a week without success
 )
 outbox = Table(
     "outbox",
     METADATA,
     _id(),
-    _to("hooks.id", "hook_id", index=True),
+    _to("hooks.id", "hook_id"),
     _to("events.id", "event_id"),
     Column("body", JSON, nullable=False),
     Column("tries", Integer, nullable=False),
     Column("next_at", Double, nullable=False),
     Column("done_at", Double),
+    Column("error", Text),  # of the last try
+    UniqueConstraint("hook_id", "event_id"),
+)
+WAITS = outbox.c.done_at.is_(None)
+Index("ix_outbox_waits", outbox.c.hook_id, outbox.c.event_id, sqlite_where=WAITS, postgresql_where=WAITS)
+chores = Table(
+    "chores",
+    METADATA,
+    Column("name", String(100), primary_key=True),
+    Column("holder", String(64)),  # the process that is at it, until then
+    Column("until", Double, nullable=False),
+    Column("note", JSON, nullable=False),  # how far it got
 )

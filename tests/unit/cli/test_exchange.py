@@ -105,3 +105,63 @@ def test_what_cannot_be_exchanged_ends_with_2_and_the_mend(
     assert done.exit_code == 2, done.output
     assert mend in done.stderr.replace("\n", " ")
     assert "Traceback" not in done.stderr
+
+
+LABELS = "item,task,annotator,label\na,tone,ann,good\na,tone,bo,bad\nb,tone,ann,good\nb,fun,ann,2\n"
+ITEMS = "item,text\na,Hi\nb,Ho\n"
+
+
+@pytest.mark.parametrize(
+    ("tool", "name", "config"),
+    [
+        ("label-studio", "tasks.json", "config.xml"),
+        ("argilla", "records.json", "settings.json"),
+        ("argilla", "records.jsonl", "settings.json"),
+        ("argilla", "records.parquet", "settings.json"),
+        ("prodigy", "lines.jsonl", None),
+    ],
+)
+def test_a_labeling_tool_there_and_back_keeps_every_label(run, tmp_path: Path, tool, name, config) -> None:
+    """Export, import: the same rows of item, task, annotator and label, and the same tasks."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "labels.csv").write_text(LABELS)
+    (tmp_path / "data" / "items.csv").write_text(ITEMS)
+    more = ("--config", config) if config else ()
+    made = run("export", tool, "data", "--out", name, *more, "--json")
+    assert made.exit_code == 0, made.output
+    assert json.loads(made.stdout)["out"] == name
+    back = run("import", tool, name, "--out", "back", *more, "--json")
+    assert back.exit_code == 0, back.output
+    before, after = Dataset.read(tmp_path / "data"), Dataset.read(tmp_path / "back")
+    assert {task.name: set(task.classes) for task in after.schema.tasks} == {
+        task.name: set(task.classes) for task in before.schema.tasks
+    }
+    columns = ("item", "task", "annotator", "label")
+    assert rows(after.labels, *columns) == rows(before.labels, *columns)
+
+
+@pytest.mark.parametrize(("tool", "name"), [("label-studio", "t.json"), ("argilla", "t.jsonl"), ("prodigy", "t.jsonl")])
+def test_only_what_is_open_goes_to_a_labeling_tool(run, tmp_path: Path, tool, name) -> None:
+    """With a consensus, one record for each item of which something is not yet sure, and no labels if so wished."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "labels.csv").write_text(LABELS)
+    (tmp_path / "sure.csv").write_text("item,task,label,confidence\na,tone,good,0.5\nb,tone,good,0.97\nb,fun,2,0.99\n")
+    made = run("export", tool, "data", "--out", name, "--consensus", "sure.csv", "--no-labels", "--json")
+    assert made.exit_code == 0, made.output
+    assert json.loads(made.stdout)["records"] == 1
+    assert '"ann"' not in (tmp_path / name).read_text()
+    surer = run("export", tool, "data", "--out", name, "--consensus", "sure.csv", "--sure", "0.98", "--json")
+    assert json.loads(surer.stdout)["records"] == 2
+    assert run("export", tool, "data", "--out", name, "--consensus", "sure.csv", "--sure", "2").exit_code == 2
+
+
+def test_what_an_import_leaves_out_is_told(run, tmp_path: Path) -> None:
+    """Skipped tasks, texts, predictions that an export only numbers."""
+    result = [{"from_name": "tone", "to_name": "t", "type": "choices", "value": {"choices": ["good"]}}]
+    said = [{"id": 1, "completed_by": 1, "result": result}, {"id": 2, "completed_by": 2, "was_cancelled": True}]
+    (tmp_path / "e.json").write_text(json.dumps([{"id": 1, "data": {"t": "Hi"}, "annotations": said}]))
+    told = run("import", "label-studio", "e.json", "--out", "data")
+    assert "left out: 1 skipped by a person" in told.output
+    assert run("import", "label-studio", "e.json", "--out", "data", "--question", "tone").exit_code == 2
+    assert run("export", "prodigy", "data", "--out", "p.jsonl", "--question", "tone").exit_code == 2
+    assert run("export", "label-studio", "data", "--out", "p.csv").exit_code == 2

@@ -27,7 +27,7 @@ def curve_of(steps: Sequence[Step]) -> Curve | None:
     if len(steps) < 2 or steps[-1].at <= steps[0].at:
         return None
     begun, ended = steps[0].at, steps[-1].at
-    top = nice(max(1, *(step.open for step in steps)))
+    top = nice(1 + max(step.open for step in steps))
     most = max(1, *(step.labels for step in steps))
 
     def points(shares: Sequence[float]) -> list[tuple[float, float]]:

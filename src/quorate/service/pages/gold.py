@@ -74,7 +74,7 @@ def check_gold(connection: Connection, campaign: Campaign) -> GoldCheck:
         why = f"{len(cells)} gold answers so far; {LEAST} or more tell something"
         return GoldCheck(len(cells), sum(cell.right for cell in cells), None, None, None, None, False, with_model, why)
     right = np.array([cell.right for cell in cells], dtype=float)
-    band = wilson(right.sum(), float(len(cells)))
+    band = wilson(right.sum(), float(len(cells))).at()
     proof = certify(np.array([cell.sureness for cell in cells]), right, FLOOR, 0.1, items=[cell.item for cell in cells])
     return GoldCheck(
         len(cells),

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import requests
 import uvicorn
@@ -20,7 +20,7 @@ from quorate.service.state import Service, ServiceSettings
 from quorate.store.database import Database
 from quorate.store.people import add_user
 
-PASSWORD = "correct horse battery"
+PASSWORD = "correct horse battery"  # noqa: S105 # of people who live as long as a test
 PEOPLE = {"ada": "owner", "lea": "lead", "ann": "annotator", "bob": "annotator", "rea": "reader"}
 CSRF = re.compile(r'name="csrf" value="([^"]+)"')
 
@@ -60,7 +60,7 @@ class Http:
         """Send."""
         return self._session.post(self._url + path, timeout=20, **options)
 
-    def __enter__(self) -> Http:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -204,9 +204,7 @@ def test_pages_open_for_whom_they_are(site: Site, path: str, allowed: set[str], 
 @pytest.fixture(scope="module")
 def of_lea(site: Site) -> int:
     """A campaign of which lea alone is a member."""
-    visitor = site.visitor("lea")
-    made = set_up(visitor, "of lea")
-    return made
+    return set_up(site.visitor("lea"), "of lea")
 
 
 def test_people_are_added_and_removed(site: Site, of_lea: int):

@@ -65,8 +65,8 @@ def test_links_lead_outside_safely():
 
 def test_the_curve_stays_in_its_frame():
     """All points lie in the drawing, the last at the right; two equal times draw nothing."""
-    curve = curve_of([Step(0.0, 10, 0), Step(5.0, 4, 6), Step(10.0, 0, 12)])
+    curve = curve_of([Step(0.0, 9, 0), Step(5.0, 4, 6), Step(10.0, 0, 12)])
     assert curve is not None
-    assert curve.line == "M0.0 0.0 L500.0 132.0 L1000.0 220.0"
+    assert curve.line == "M0.0 22.0 L500.0 132.0 L1000.0 220.0"
     assert curve.labels.endswith("L1000.0 0.0")
     assert curve_of([Step(1.0, 1, 1), Step(1.0, 1, 1)]) is None

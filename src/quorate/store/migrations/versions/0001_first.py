@@ -23,6 +23,7 @@ def upgrade() -> None:
         sa.Column("spent", sa.Double(), server_default=sa.text("0"), nullable=False),
         sa.Column("reserved", sa.Double(), server_default=sa.text("0"), nullable=False),
         sa.Column("settings", sa.JSON(), nullable=False),
+        sa.Column("learning", sa.JSON(), server_default=sa.text("'{}'"), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("policy_version", sa.Integer(), nullable=False),
         sa.Column("model_version", sa.Integer(), nullable=True),
@@ -61,6 +62,8 @@ def upgrade() -> None:
         sa.Column("url", sa.Text(), nullable=False),
         sa.Column("secret", sa.Text(), nullable=False),
         sa.Column("events", sa.JSON(), nullable=False),
+        sa.Column("through_event", NUMBER, nullable=False),
+        sa.Column("stopped_at", sa.Double(), nullable=True),
         sa.ForeignKeyConstraint(["campaign_id"], ["campaigns.id"], name=op.f("fk_hooks_campaign_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_hooks")),
     )
@@ -225,6 +228,20 @@ def upgrade() -> None:
     op.create_index(op.f("ix_labels_campaign_id"), "labels", ["campaign_id"], unique=False)
     op.create_index(op.f("ix_labels_user_id"), "labels", ["user_id"], unique=False)
     op.create_table(
+        "imported",
+        sa.Column("campaign_id", NUMBER, nullable=False),
+        sa.Column("source", sa.String(length=200), nullable=False),
+        sa.Column("item_id", NUMBER, nullable=False),
+        sa.Column("user_id", NUMBER, nullable=False),
+        sa.Column("version", sa.String(length=100), nullable=False),
+        sa.Column("answers", sa.JSON(none_as_null=True), nullable=True),
+        sa.ForeignKeyConstraint(["campaign_id"], ["campaigns.id"], name=op.f("fk_imported_campaign_id")),
+        sa.ForeignKeyConstraint(["item_id"], ["items.id"], name=op.f("fk_imported_item_id")),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_imported_user_id")),
+        sa.PrimaryKeyConstraint("campaign_id", "source", name=op.f("pk_imported")),
+    )
+    op.create_index(op.f("ix_imported_item_id"), "imported", ["item_id"], unique=False)
+    op.create_table(
         "leases",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("item_id", NUMBER, nullable=False),
@@ -277,18 +294,43 @@ def upgrade() -> None:
         sa.Column("tries", sa.Integer(), nullable=False),
         sa.Column("next_at", sa.Double(), nullable=False),
         sa.Column("done_at", sa.Double(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(["event_id"], ["events.id"], name=op.f("fk_outbox_event_id")),
         sa.ForeignKeyConstraint(["hook_id"], ["hooks.id"], name=op.f("fk_outbox_hook_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox")),
+        sa.UniqueConstraint("hook_id", "event_id", name=op.f("uq_outbox_hook_id_event_id")),
     )
-    op.create_index(op.f("ix_outbox_hook_id"), "outbox", ["hook_id"], unique=False)
+    op.create_index(
+        "ix_outbox_waits",
+        "outbox",
+        ["hook_id", "event_id"],
+        unique=False,
+        sqlite_where=sa.text("done_at IS NULL"),
+        postgresql_where=sa.text("done_at IS NULL"),
+    )
+    op.create_table(
+        "chores",
+        sa.Column("name", sa.String(length=100), nullable=False),
+        sa.Column("holder", sa.String(length=64), nullable=True),
+        sa.Column("until", sa.Double(), nullable=False),
+        sa.Column("note", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_chores")),
+    )
 
 
 def downgrade() -> None:
     """None of them."""
-    op.drop_index(op.f("ix_outbox_hook_id"), table_name="outbox")
+    op.drop_table("chores")
+    op.drop_index(
+        "ix_outbox_waits",
+        table_name="outbox",
+        sqlite_where=sa.text("done_at IS NULL"),
+        postgresql_where=sa.text("done_at IS NULL"),
+    )
     op.drop_table("outbox")
     op.drop_table("scores")
+    op.drop_index(op.f("ix_imported_item_id"), table_name="imported")
+    op.drop_table("imported")
     op.drop_index(
         "ix_leases_open_user",
         table_name="leases",
