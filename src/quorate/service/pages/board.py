@@ -196,7 +196,7 @@ def _disputes(connection: Connection, votes: Sequence[Votes]) -> list[Dispute]:
     for each in split:
         external_id, content, state = rows[each.item_id]
         task = state[each.task]
-        counts = sorted(each.counts.items(), key=lambda pair: -pair[1])
+        counts = sorted(each.counts.items(), key=lambda pair: (-pair[1], pair[0]))
         found.append(Dispute(external_id, each.task, counts, task.label, task.confidence, task.open, preview(content)))
     return found
 
