@@ -6,6 +6,7 @@ decided about what is known. Labels that were taken back are left out everywhere
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -22,9 +23,10 @@ MOST_CELLS = 50_000  # of which agreement is counted: those with the latest item
 
 
 class TaskCount(NamedTuple):
-    """How one task stands: cells closed, the sum of their confidences, live labels, and labels that were not needed."""
+    """How one task stands: cells to be asked, those closed, live labels, and labels that were not needed."""
 
     task: str
+    asked: int
     closed: int
     labels: int
     saved: int
@@ -118,10 +120,12 @@ def count_tasks(connection: Connection, campaign: Campaign) -> list[TaskCount]:
     of = {task: (int(closed or 0), int(saved or 0)) for task, closed, saved in closed}
     total = connection.execute(select(given.c.task, func.sum(given.c.n)).group_by(given.c.task))
     labeled = {task: int(count) for task, count in total}
-    return [
-        TaskCount(task.name, of.get(task.name, (0, 0))[0], labeled.get(task.name, 0), of.get(task.name, (0, 0))[1])
-        for task in campaign.schema.tasks
-    ]
+    n_items, known = count_cells(connection, campaign)[0], _known(connection, campaign.id)
+    found: list[TaskCount] = []
+    for task in campaign.schema.tasks:
+        shut, spared = of.get(task.name, (0, 0))
+        found.append(TaskCount(task.name, n_items - known[task.name], shut, labeled.get(task.name, 0), spared))
+    return found
 
 
 def certainty(connection: Connection, campaign_id: int) -> Certainty:
@@ -153,7 +157,7 @@ def open_over_time(connection: Connection, campaign: Campaign, *, now: float) ->
     if not added or begun is None:
         return []
     width = max((now - begun) / STEPS, 1e-3)
-    gold = _gold_cells(connection, campaign.id)
+    gold = _known(connection, campaign.id).total()
     start = sum(n for at, n in added if at <= begun) * len(campaign.schema) - gold
     more: list[int] = [0] * (STEPS + 1)
     said: list[int] = [0] * (STEPS + 1)
@@ -300,9 +304,10 @@ def _last(campaign_id: int) -> Subquery:
     return select(*columns).join(newest, newest.c.id == decisions.c.id).subquery()
 
 
-def _gold_cells(connection: Connection, campaign_id: int) -> int:
+def _known(connection: Connection, campaign_id: int) -> Counter[str]:
+    """Cells of gold, by task: what is known is not to be asked."""
     which = (items.c.campaign_id == campaign_id) & items.c.gold.is_not(None)
-    return sum(len(gold) for gold in connection.execute(select(items.c.gold).where(which)).scalars())
+    return Counter(task for gold in connection.execute(select(items.c.gold).where(which)).scalars() for task in gold)
 
 
 def _flips(campaign_id: int, begun: float, width: float) -> Select[*tuple[Any, ...]]:

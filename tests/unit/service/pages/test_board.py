@@ -151,6 +151,8 @@ def test_with_a_model_the_board_tells_who_is_reliable_who_errs_together_and_what
         assert person.low < person.accuracy <= person.high
     assert {each["agent"] for each in board.machines} == {"a", "b", "c"}
     assert gold.cells == 30
+    assert board.cells == 2 * 150 - 30
+    assert board.cells - board.closed == board.curve[-1].open
     assert gold.accuracy is not None
     assert gold.low is not None
     assert gold.low < gold.accuracy
