@@ -33,6 +33,7 @@ RENEW_S = 15.0
 LIMIT_S = 4 * 3600.0  # of one fit
 NICENESS = 10  # people's requests go first
 MOST_AGENTS = 2000  # whose reliabilities are kept with a model
+MOST_PAIRS = 100  # of models whose shared errors are kept with it, the most alike first
 
 log = logging.getLogger(__name__)
 REFIT_ENDED = "refit ended"
@@ -205,18 +206,24 @@ def fit(url: str, campaign_id: int, name: str, path: Path) -> dict[str, Any]:
         "labels": ground.n_labels,
         "status": model.fit.status,
         "notes": list(model.fit.notes),
-        "agents": _agents(model, ground.data),
+        **_agents(model, ground.data),
     }
 
 
-def _agents(model: Any, data: Any) -> list[dict[str, Any]]:
-    """How reliable everybody is, by the new model; nobody where too little is known."""
+def _agents(model: Any, data: Any) -> dict[str, Any]:
+    """How reliable everybody is and which models err together, by the new model; nobody where too little is known."""
     from quorate.consensus.agents import agents_report
 
     try:
-        return [figure._asdict() for figure in agents_report(model, data).agents[:MOST_AGENTS]]
+        found = agents_report(model, data)
     except QuorateError:
-        return []
+        return {"agents": [], "pairs": [], "effective_models": None}
+    pairs = [pair._asdict() for pair in found.shared.pairs if pair.kind == "model" and pair.task is None]
+    return {
+        "agents": [figure._asdict() for figure in found.agents[:MOST_AGENTS]],
+        "pairs": sorted(pairs, key=lambda pair: -(pair["correlation"] or -1.0))[:MOST_PAIRS],
+        "effective_models": None if found.effective is None else found.effective._asdict(),
+    }
 
 
 def _end_with_the_service() -> None:

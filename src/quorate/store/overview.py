@@ -6,6 +6,7 @@ decided about what is known. Labels that were taken back are left out everywhere
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -22,9 +23,10 @@ MOST_CELLS = 50_000  # of which agreement is counted: those with the latest item
 
 
 class TaskCount(NamedTuple):
-    """How one task stands: cells closed, the sum of their confidences, live labels, and labels that were not needed."""
+    """How one task stands: cells to be asked, those closed, live labels, and labels that were not needed."""
 
     task: str
+    asked: int
     closed: int
     labels: int
     saved: int
@@ -55,7 +57,7 @@ class Votes(NamedTuple):
 
 
 class Hand(NamedTuple):
-    """One person's work: live labels, their usual time, the last; and how often peers on the same cells said the same."""
+    """One person's work: live labels, the mean time of one, the last."""
 
     user_id: int
     name: str
@@ -118,10 +120,12 @@ def count_tasks(connection: Connection, campaign: Campaign) -> list[TaskCount]:
     of = {task: (int(closed or 0), int(saved or 0)) for task, closed, saved in closed}
     total = connection.execute(select(given.c.task, func.sum(given.c.n)).group_by(given.c.task))
     labeled = {task: int(count) for task, count in total}
-    return [
-        TaskCount(task.name, of.get(task.name, (0, 0))[0], labeled.get(task.name, 0), of.get(task.name, (0, 0))[1])
-        for task in campaign.schema.tasks
-    ]
+    n_items, known = count_cells(connection, campaign)[0], _known(connection, campaign.id)
+    found: list[TaskCount] = []
+    for task in campaign.schema.tasks:
+        shut, spared = of.get(task.name, (0, 0))
+        found.append(TaskCount(task.name, n_items - known[task.name], shut, labeled.get(task.name, 0), spared))
+    return found
 
 
 def certainty(connection: Connection, campaign_id: int) -> Certainty:
@@ -153,16 +157,16 @@ def open_over_time(connection: Connection, campaign: Campaign, *, now: float) ->
     if not added or begun is None:
         return []
     width = max((now - begun) / STEPS, 1e-3)
-    gold = _gold_cells(connection, campaign.id)
+    gold = _known(connection, campaign.id).total()
     start = sum(n for at, n in added if at <= begun) * len(campaign.schema) - gold
     more: list[int] = [0] * (STEPS + 1)
     said: list[int] = [0] * (STEPS + 1)
     for at, n in added:
         more[_step(at, begun, width)] += n * len(campaign.schema) if at > begun else 0
-    for step, flips in connection.execute(_flips(campaign.id, begun, width)):
-        more[min(max(int(step), 0), STEPS)] -= int(flips)
-    for step, n in connection.execute(_given_by_step(campaign.id, begun, width)):
-        said[min(max(int(step), 0), STEPS)] += int(n)
+    for row in connection.execute(_flips(campaign.id, begun, width)):
+        more[min(max(int(row[0]), 0), STEPS)] -= int(row[1])
+    for row in connection.execute(_given_by_step(campaign.id, begun, width)):
+        said[min(max(int(row[0]), 0), STEPS)] += int(row[1])
     curve, open_, given = [Step(begun, start, 0)], start, 0
     for step in range(STEPS + 1):
         open_, given = open_ + more[step], given + said[step]
@@ -272,7 +276,7 @@ def read_gold(connection: Connection, campaign_id: int, *, most: int = 5000) -> 
 
 
 # ---- parts ----------------------------------------------------------------------------------------------------------
-def _live(campaign_id: int) -> Select[Any]:
+def _live(campaign_id: int) -> Select[*tuple[Any, ...]]:
     """Labels that stand."""
     back = aliased(labels)
     return (
@@ -300,12 +304,13 @@ def _last(campaign_id: int) -> Subquery:
     return select(*columns).join(newest, newest.c.id == decisions.c.id).subquery()
 
 
-def _gold_cells(connection: Connection, campaign_id: int) -> int:
+def _known(connection: Connection, campaign_id: int) -> Counter[str]:
+    """Cells of gold, by task: what is known is not to be asked."""
     which = (items.c.campaign_id == campaign_id) & items.c.gold.is_not(None)
-    return sum(len(gold) for gold in connection.execute(select(items.c.gold).where(which)).scalars())
+    return Counter(task for gold in connection.execute(select(items.c.gold).where(which)).scalars() for task in gold)
 
 
-def _flips(campaign_id: int, begun: float, width: float) -> Select[Any]:
+def _flips(campaign_id: int, begun: float, width: float) -> Select[*tuple[Any, ...]]:
     """Cells closed less cells reopened, by step; a decision that only changes the answer is no flip."""
     now = cast(decisions.c.closed, Integer)
     before = func.lag(now).over(partition_by=(decisions.c.item_id, decisions.c.task), order_by=decisions.c.id)
@@ -315,7 +320,7 @@ def _flips(campaign_id: int, begun: float, width: float) -> Select[Any]:
     return select(step, func.sum(rows.c.by)).where(rows.c.by != 0).group_by(step)
 
 
-def _given_by_step(campaign_id: int, begun: float, width: float) -> Select[Any]:
+def _given_by_step(campaign_id: int, begun: float, width: float) -> Select[*tuple[Any, ...]]:
     step = cast((labels.c.at - begun) / width, Integer)
     by = case((labels.c.withdraws.is_(None), 1), else_=-1)
     return select(step, func.sum(by)).where(labels.c.campaign_id == campaign_id).group_by(step)

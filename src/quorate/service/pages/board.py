@@ -57,11 +57,10 @@ class Board(NamedTuple):
 
     items: int
     gold_items: int
-    cells: int
+    cells: int  # to be asked: tasks of items, without those that are known
     closed: int
     labels: int
     saved: int
-    full: int  # labels that everybody asked everything would be
     tasks: Sequence[TaskCount]
     certainty: Certainty
     curve: Sequence[Step]
@@ -114,15 +113,13 @@ def board_of(connection: Connection, campaign: Campaign, *, now: float) -> Board
     tasks = read.count_tasks(connection, campaign)
     votes, model = read.read_votes(connection, campaign.id), read.read_model(connection, campaign)
     note = model.note if model else {}
-    cells = n_items * len(campaign.schema)
     return Board(
         items=n_items,
         gold_items=n_gold,
-        cells=cells,
+        cells=sum(task.asked for task in tasks),
         closed=sum(task.closed for task in tasks),
         labels=sum(task.labels for task in tasks),
         saved=sum(task.saved for task in tasks),
-        full=cells * campaign.settings.overlap,
         tasks=tasks,
         certainty=read.certainty(connection, campaign.id),
         curve=read.open_over_time(connection, campaign, now=now),
@@ -196,7 +193,7 @@ def _disputes(connection: Connection, votes: Sequence[Votes]) -> list[Dispute]:
     for each in split:
         external_id, content, state = rows[each.item_id]
         task = state[each.task]
-        counts = sorted(each.counts.items(), key=lambda pair: -pair[1])
+        counts = sorted(each.counts.items(), key=lambda pair: (-pair[1], pair[0]))
         found.append(Dispute(external_id, each.task, counts, task.label, task.confidence, task.open, preview(content)))
     return found
 

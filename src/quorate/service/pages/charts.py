@@ -7,15 +7,8 @@ from typing import NamedTuple
 
 from quorate.store.overview import Step
 
-WIDTH, HEIGHT = 640, 200  # of the curve, in its own unit
-LEFT, RIGHT, TOP, BOTTOM = 46, 8, 12, 26
-
-
-class Tick(NamedTuple):
-    """A mark on an axis."""
-
-    at: float
-    text: str
+Number = int | float
+WIDTH, HEIGHT = 1000, 220  # of the curve, in its own unit
 
 
 class Curve(NamedTuple):
@@ -24,9 +17,8 @@ class Curve(NamedTuple):
     line: str
     area: str
     labels: str  # the line of labels given, to its own scale's top
-    y: Sequence[Tick]
-    x: Sequence[Tick]
-    last: tuple[float, float]
+    y: Sequence[str]  # marks of the axis, from the top
+    x: Sequence[str]
     says: str
 
 
@@ -35,31 +27,25 @@ def curve_of(steps: Sequence[Step]) -> Curve | None:
     if len(steps) < 2 or steps[-1].at <= steps[0].at:
         return None
     begun, ended = steps[0].at, steps[-1].at
-    top = nice(max(1, *(step.open for step in steps)))
+    top = nice(1 + max(step.open for step in steps))
     most = max(1, *(step.labels for step in steps))
 
-    def x(at: float) -> float:
-        return round(LEFT + (WIDTH - LEFT - RIGHT) * (at - begun) / (ended - begun), 1)
+    def points(shares: Sequence[float]) -> list[tuple[float, float]]:
+        across = [WIDTH * (step.at - begun) / (ended - begun) for step in steps]
+        return [(round(x, 1), round(HEIGHT * (1 - y), 1)) for x, y in zip(across, shares, strict=True)]
 
-    def y(share: float) -> float:
-        return round(HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * share, 1)
-
-    points = [(x(step.at), y(step.open / top)) for step in steps]
-    given = [(x(step.at), y(step.labels / most)) for step in steps]
-    floor = HEIGHT - BOTTOM
-    line = _line(points)
+    line = _line(points([step.open / top for step in steps]))
     return Curve(
         line,
-        f"{line} L{points[-1][0]} {floor} L{points[0][0]} {floor} Z",
-        _line(given),
-        [Tick(y(share), short(top * share)) for share in (0, 0.5, 1)],
-        [Tick(x(begun), ""), Tick(x((begun + ended) / 2), _ago(ended, (begun + ended) / 2)), Tick(x(ended), "now")],
-        points[-1],
+        f"{line} L{WIDTH} {HEIGHT} L0 {HEIGHT} Z",
+        _line(points([step.labels / most for step in steps])),
+        [short(top), short(top / 2), "0"],
+        [f"{span(ended - begun)} ago", f"{span((ended - begun) / 2)} ago", "now"],
         f"Open questions over time: from {steps[0].open:,} to {steps[-1].open:,}; {most:,} labels were given.",
     )
 
 
-def nice(value: float) -> float:
+def nice(value: int) -> int:
     """The next round number that is not below: 1, 2, 4 or 5 times a power of ten.
 
     >>> nice(37), nice(1), nice(410)
@@ -71,7 +57,7 @@ def nice(value: float) -> float:
     return next(step * unit for step in (1, 2, 4, 5, 6, 8, 10) if value <= step * unit)
 
 
-def short(value: float) -> str:
+def short(value: Number) -> str:
     """A number in little room.
 
     >>> short(12_500), short(0.5), short(40)
@@ -87,11 +73,7 @@ def _line(points: Sequence[tuple[float, float]]) -> str:
     return "M" + " L".join(f"{x} {y}" for x, y in points)
 
 
-def _ago(now: float, then: float) -> str:
-    return span(now - then) + " ago"
-
-
-def span(seconds: float) -> str:
+def span(seconds: Number) -> str:
     """A stretch of time in its largest unit.
 
     >>> span(42), span(150), span(7300), span(200_000)

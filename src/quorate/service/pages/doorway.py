@@ -6,6 +6,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, Query, Request
+from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
@@ -26,7 +27,7 @@ from quorate.service.pages.rendering import PageRoute, assets, go, page
 from quorate.service.pages.words import sentence
 from quorate.store.accounts import list_tokens
 from quorate.store.log import note_audit
-from quorate.store.people import add_token, revoke_token
+from quorate.store.people import Token, add_token, revoke_token
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 User = Annotated[Principal, Depends(page_user)]
@@ -36,7 +37,7 @@ WELCOME = {"changed": "Your password is changed; your other sessions have ended.
 
 
 @router.get("/static/{digest}/{name}")
-async def asset(request: Request, digest: str, name: str) -> Response:
+async def asset(digest: str, name: str) -> Response:
     """A style sheet or a script; its address changes with its content, so it is kept forever."""
     found = assets().get(name)
     if found is None:
@@ -47,7 +48,7 @@ async def asset(request: Request, digest: str, name: str) -> Response:
 
 # ---- in and out -----------------------------------------------------------------------------------------------------
 @router.get("/login")
-async def login(request: Request, next: Next = "/") -> Response:  # noqa: A002 # the name in the address
+async def login(next: Next = "/") -> Response:  # noqa: A002 # the name in the address
     """The form."""
     return page("login.html.jinja", None, next=_inside(next), problem=None, name="")
 
@@ -93,9 +94,7 @@ async def change_password(request: Request, principal: User) -> Response:
     form, address = await read_form(request), address_of(request.scope)
     old, new, session = form.get("old", ""), form.get("new", ""), request.cookies.get(COOKIE)
     try:
-        await run_in_threadpool(
-            lambda: door_of(request).change_password(principal, old, new, address, session=session)
-        )
+        await run_in_threadpool(lambda: door_of(request).change_password(principal, old, new, address, session=session))
     except QuorateError as error:
         said = sentence(str(error))
         return await run_in_threadpool(lambda: _account(request, principal, problem=said, status=422))
@@ -109,7 +108,7 @@ async def make_token(request: Request, principal: User) -> Response:
     now, name = service.clock(), form.get("name", "").strip()[:200] or "token"
     days = {"30": 30.0, "365": 365.0}.get(form.get("days", ""))
 
-    def work(connection):
+    def work(connection: Connection) -> Token:
         made = add_token(connection, principal.id, name, now=now, days=days)
         note_audit(connection, principal.id, "token made", f"user {principal.id}", {"token": made.id}, now=now)
         return made
@@ -124,7 +123,7 @@ async def revoke(request: Request, token_id: int, principal: User) -> Response:
     service = service_of(request)
     now = service.clock()
 
-    def work(connection):
+    def work(connection: Connection) -> None:
         revoke_token(connection, principal.id, token_id, now=now)
         note_audit(connection, principal.id, "token revoked", f"user {principal.id}", {"token": token_id}, now=now)
 

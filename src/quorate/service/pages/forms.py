@@ -1,9 +1,12 @@
-"""What a form sent, as texts."""
+"""What a form sent, as texts, and who may send it."""
 
 from __future__ import annotations
 
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
+
+from quorate.errors import ForbiddenError
+from quorate.service.auth import Principal
 
 
 async def read_form(request: Request) -> dict[str, str]:
@@ -24,3 +27,9 @@ async def read_file(request: Request, name: str = "file") -> UploadFile | None:
     """The file, if one was chosen."""
     value = (await request.form()).get(name)
     return value if isinstance(value, UploadFile) and value.filename else None
+
+
+def check_lead(principal: Principal) -> None:
+    """Raises ForbiddenError for all but owners and leads."""
+    if principal.role not in {"owner", "lead"}:
+        raise ForbiddenError(f"this is for owners and leads; you are {principal.role}")

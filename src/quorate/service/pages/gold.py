@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -76,9 +75,7 @@ def check_gold(connection: Connection, campaign: Campaign) -> GoldCheck:
         return GoldCheck(len(cells), sum(cell.right for cell in cells), None, None, None, None, False, with_model, why)
     right = np.array([cell.right for cell in cells], dtype=float)
     band = wilson(right.sum(), float(len(cells))).at()
-    proof = certify(
-        np.array([cell.sureness for cell in cells]), right, FLOOR, 0.1, items=[cell.item for cell in cells]
-    )
+    proof = certify(np.array([cell.sureness for cell in cells]), right, FLOOR, 0.1, items=[cell.item for cell in cells])
     return GoldCheck(
         len(cells),
         int(right.sum()),
@@ -122,5 +119,3 @@ def _cells_by_vote(connection: Connection, campaign: Campaign) -> list[Cell]:
                 best = max(campaign.schema.task(task).classes, key=said.count)
                 cells.append(Cell(item.external_id, said.count(best) / len(said), best == truth))
     return cells
-
-

@@ -15,10 +15,10 @@ from markupsafe import Markup, escape
 
 @lru_cache(maxsize=128)
 def as_html(text: str) -> Markup:
-    """The text as HTML that is safe to show.
+    r"""The text as HTML that is safe to show.
 
     >>> str(as_html("*now* <b>"))
-    '<p><em>now</em> &lt;b&gt;</p>\\n'
+    '<p><em>now</em> &lt;b&gt;</p>\n'
     """
     return Markup(_renderer().render(text))  # noqa: S704 # HTML in the text is escaped, links are checked
 

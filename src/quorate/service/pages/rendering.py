@@ -68,7 +68,8 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals |= {"asset": asset_url, "words": words, "charts": charts}
+    shared: dict[str, Any] = {"asset": asset_url, "words": words, "charts": charts}
+    made.globals.update(shared)
     made.filters["markdown"] = as_html
     return made
 
@@ -108,6 +109,8 @@ class PageRoute(APIRoute):
                 if error.status_code < 400:
                     return Response(status_code=error.status_code, headers=error.headers)
                 return refused(error.status_code, str(error.detail), error.headers)
+            finally:
+                await request.close()  # files of a form
 
         return handler
 

@@ -15,11 +15,12 @@ from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from quorate.errors import DataError, ForbiddenError, QuorateError, SchemaError, SettingError
+from quorate.errors import DataError, QuorateError, SchemaError, SettingError
 from quorate.policy.stopping import PerTaskConfidence
 from quorate.schema import UNFIT, Schema, Task
 from quorate.service.auth import Principal, page_user, service_of
-from quorate.service.pages.forms import read_file, read_lists
+from quorate.service.pages.charts import Number
+from quorate.service.pages.forms import check_lead, read_file, read_lists
 from quorate.service.pages.rendering import PageRoute, go, page, render
 from quorate.service.pages.words import sentence
 from quorate.service.uploads import CSV, JSON, JSONL, PARQUET, Row, read_rows
@@ -36,7 +37,7 @@ LOOKED_AT = 2000  # rows from which columns are guessed
 MOST_CLASSES = 30  # of a column that may hold answers
 MOST_GUESSED = 4  # columns that are proposed as tasks
 ID_NAMES = ("item", "id", "item_id", "uid", "uuid", "key", "external_id", "index")
-LABEL_NAMES = ("label", "labels", "class", "category", "sentiment", "target", "gold", "answer", "topic", "rating")
+LABEL_NAMES = ("label", "labels", "class", "category", "sentiment", "target", "gold", "answer", "topic")
 GOLD_RATE = 0.05
 
 
@@ -64,16 +65,16 @@ class Guess(NamedTuple):
 
 
 @router.get("/campaigns/new")
-async def new(request: Request, principal: User) -> Response:
+async def new(principal: User) -> Response:
     """The form."""
-    _check_lead(principal)
+    check_lead(principal)
     return _form(principal)
 
 
 @router.post("/campaigns/new/look")
 async def look(request: Request, principal: User) -> Response:
     """What the file seems to hold, as the rest of the form."""
-    _check_lead(principal)
+    check_lead(principal)
     file = await read_file(request)
     if file is None:
         return render("guess.html.jinja", 422, guess=None, problem="Choose a file first.")
@@ -87,7 +88,7 @@ async def look(request: Request, principal: User) -> Response:
 @router.post("/campaigns/new")
 async def make(request: Request, principal: User) -> Response:
     """The campaign with its items, running; then its first question."""
-    _check_lead(principal)
+    check_lead(principal)
     fields, file = await read_lists(request), await read_file(request)
     try:
         if file is None:
@@ -111,8 +112,7 @@ def guess_of(file: IO[bytes], name: str) -> Guess:
     names = list(dict.fromkeys(key for row in rows for key in row.values))
     columns = [_column(each, rows) for each in names]
     id_column = _id_column(columns)
-    tasks = [(each.name, sorted(each.values), each.name) for each in columns if _holds_answers(each, len(rows))]
-    tasks = sorted(tasks, key=lambda task: task[0].lower() not in LABEL_NAMES)[:MOST_GUESSED]
+    tasks = [(each.name, sorted(each.values), each.name) for each in _answer_columns(columns, len(rows))]
     answers = {task[2] for task in tasks}
     shown = [each.name for each in columns if each.name != id_column and each.name not in answers]
     preview = [{key: _short(value) for key, value in row.values.items()} for row in rows[:3]]
@@ -143,11 +143,18 @@ def _id_column(columns: Sequence[Column]) -> str | None:
     return next((each for each in unique if each.lower().endswith(("_id", "-id"))), None)
 
 
-def _holds_answers(column: Column, rows: int) -> bool:
-    """Few short values that come again and again."""
-    if not 2 <= len(column.values) or any(len(value) > 40 or UNFIT.search(value) for value in column.values):
-        return False
-    return column.name.lower() in LABEL_NAMES or (len(column.values) <= 12 and len(column.values) * 8 <= rows)
+def _answer_columns(columns: Sequence[Column], rows: int) -> list[Column]:
+    """Those named as answers are; without any, the one that looks like answers, if only one does."""
+    few = [each for each in columns if len(each.values) > 1 and not any(map(_unlike_an_answer, each.values))]
+    named = [
+        each for each in few if each.name.lower() in LABEL_NAMES or each.name.lower().endswith(("_label", ".label"))
+    ]
+    likely = [each for each in few if len(each.values) * 8 <= rows and each.filled == rows]
+    return named[:MOST_GUESSED] or (likely if len(likely) == 1 else [])
+
+
+def _unlike_an_answer(value: str) -> bool:
+    return not value or len(value) > 40 or "," in value or bool(UNFIT.search(value))
 
 
 # ---- the campaign ---------------------------------------------------------------------------------------------------
@@ -240,7 +247,7 @@ def _settings(fields: Mapping[str, list[str]], *, with_gold: bool) -> Settings:
     return Settings(overlap=overlap, together=overlap, blind=blind, gold_rate=GOLD_RATE if with_gold else 0.0)
 
 
-def _number(fields: Mapping[str, list[str]], name: str, usual: float, low: float, high: float) -> float:
+def _number(fields: Mapping[str, list[str]], name: str, usual: Number, low: Number, high: Number) -> float:
     text = _one(fields, name).replace(",", ".")
     try:
         value = float(text) if text else usual
@@ -274,11 +281,6 @@ def _plain(value: Any) -> str:
 def _short(value: Any, most: int = 90) -> str:
     text = " ".join(_plain(value).split())
     return text if len(text) <= most else text[: most - 1] + "…"
-
-
-def _check_lead(principal: Principal) -> None:
-    if principal.role not in {"owner", "lead"}:
-        raise ForbiddenError(f"campaigns are made by owners and leads; you are {principal.role}")
 
 
 def _form(

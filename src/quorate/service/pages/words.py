@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from quorate.service.pages.charts import span
+from quorate.service.pages.charts import Number, span
 from quorate.store.log import Event
 
 STATES = {"draft": "Draft", "running": "Running", "paused": "Paused", "done": "Done"}
 ROLES = {"owner": "Owner", "lead": "Lead", "annotator": "Annotator", "reader": "Reader"}
 
 
-def percent(share: float | None, digits: int = 0) -> str:
+def percent(share: Number | None, digits: int = 0) -> str:
     """A share in percent; a dash where it is unknown.
 
     >>> percent(0.934, 1), percent(None)
@@ -21,21 +21,21 @@ def percent(share: float | None, digits: int = 0) -> str:
     return "–" if share is None else f"{100 * share:.{digits}f} %"
 
 
-def count(n: float, one: str, many: str | None = None) -> str:
+def count(n: int, one: str, many: str | None = None) -> str:
     """So many of them.
 
     >>> count(1, "item"), count(1200, "person", "people")
     ('1 item', '1,200 people')
     """
-    return f"{n:,.0f} {one if n == 1 else many or one + 's'}"
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
-def number(n: float) -> str:
+def number(n: int) -> str:
     """With its thousands apart."""
-    return f"{n:,.0f}"
+    return f"{n:,}"
 
 
-def money(amount: float | None) -> str:
+def money(amount: Number | None) -> str:
     """In the campaign's own currency, of which nothing is known.
 
     >>> money(1234.5), money(0.004), money(0)
@@ -73,7 +73,7 @@ def happened(event: Event) -> str:
     body = event.body
     told = {
         "labels": lambda: _labels(body),
-        "labels withdrawn": lambda: f"took {count(len(body.get('withdrawn', ())), 'answer')} back",
+        "withdrawn": lambda: f"took {count(len(body.get('withdrawn', ())), 'answer')} back",
         "skipped": lambda: "skipped an item",
         "items added": lambda: f"{count(body.get('added', 0), 'item')} added",
         "scores added": lambda: f"scores of {count(body.get('items', 0), 'item')} added",

@@ -111,7 +111,7 @@ async def _skip(
 
 
 async def _undo(
-    request: Request, campaign: CampaignPage, principal: Principal, form: dict[str, str], trail: tuple[str, ...]
+    request: Request, campaign: CampaignPage, principal: Principal, _form: dict[str, str], trail: tuple[str, ...]
 ) -> tuple[tuple[str, ...], Lease | None, str]:
     """The key is of the seat that is left, so that a repeated request takes one answer back, not two."""
     if not trail:
@@ -170,7 +170,7 @@ async def _shown(
 class Asked(NamedTuple):
     """A question, the key of every class, and the class that is suggested."""
 
-    index: int  # in the schema
+    at: int  # in the schema
     name: str
     classes: list[tuple[str, str]]
     suggested: str | None
@@ -231,4 +231,3 @@ def _trail(text: str) -> tuple[str, ...]:
 
 def _hints(request: Request) -> Hints:
     return request.app.state.hints
-
