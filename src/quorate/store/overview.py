@@ -208,11 +208,15 @@ def read_hands(connection: Connection, campaign_id: int) -> list[Hand]:
 
 def peers_agree(connection: Connection, campaign_id: int) -> dict[int, tuple[int, int]]:
     """Of every person: pairs with a peer's label on the same cell, and those that say the same."""
-    mine, other = _live(campaign_id).subquery(), _live(campaign_id).subquery()
-    here = and_(mine.c.item_id == other.c.item_id, mine.c.task == other.c.task, mine.c.user_id != other.c.user_id)
-    same = func.sum(case((mine.c.label == other.c.label, 1), else_=0))
-    rows = select(mine.c.user_id, func.count(), same).join(other, here).group_by(mine.c.user_id)
-    return {user_id: (int(pairs), int(agreed)) for user_id, pairs, agreed in connection.execute(rows)}
+    live = _live(campaign_id).subquery()
+    cell = (live.c.item_id, live.c.task)
+    beside = select(
+        live.c.user_id,
+        (func.count().over(partition_by=cell) - 1).label("pairs"),
+        (func.count().over(partition_by=(*cell, live.c.label)) - 1).label("same"),
+    ).subquery()
+    rows = select(beside.c.user_id, func.sum(beside.c.pairs), func.sum(beside.c.same)).group_by(beside.c.user_id)
+    return {user_id: (int(pairs), int(agreed)) for user_id, pairs, agreed in connection.execute(rows) if pairs}
 
 
 def read_items_named(connection: Connection, ids: Sequence[int]) -> dict[int, tuple[str, Mapping[str, Any], ItemState]]:

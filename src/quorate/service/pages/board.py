@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from time import monotonic
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from quorate.store.reading import CampaignPage, read_campaign_page
 from quorate.store.records import Campaign
 
 MOST_SHOWN = 8  # disagreements
+RESTS = 10  # times as long as it took, a board is shown before it is worked out anew
 MOST_KEPT = 200  # campaigns whose figures are remembered
 
 
@@ -81,30 +83,47 @@ class Shown(NamedTuple):
     asking: int
     events: Sequence[Any]
     at: float
+    stamp: int = 0  # another one when the board was worked out anew
+
+
+class _Kept(NamedTuple):
+    """A board, what it was worked out from, when, and how long that took, in seconds of the process."""
+
+    key: tuple[Any, ...]
+    board: Board
+    at: float
+    took: float
+
+    def serves(self, key: tuple[Any, ...]) -> bool:
+        """Whether nothing has happened since, or too little time has passed to work it out anew."""
+        return self.key == key or monotonic() - self.at < RESTS * self.took
 
 
 class Boards:
-    """The boards of one process; each is worked out again only when something has happened in its campaign."""
+    """The boards of one process; each is worked out anew when something has happened, but never most of the time."""
 
     def __init__(self) -> None:
-        self._kept: dict[int, tuple[tuple[Any, ...], Board]] = {}
+        self._kept: dict[tuple[str, int], _Kept] = {}
         self._lock = threading.Lock()
 
     def show(self, service: Service, campaign_id: int) -> Shown:
         """The campaign as it stands now. Raises NotFoundError."""
-        now = service.clock()
+        now, which = service.clock(), (service.settings.database, campaign_id)
         with service.database.reading() as connection:
             page = read_campaign_page(connection, campaign_id)
             key = (read.last_event_id(connection, campaign_id), page.campaign.version, page.campaign.model_version)
-            known = self._kept.get(campaign_id)
-            board = known[1] if known and known[0] == key else board_of(connection, page.campaign, now=now)
+            known = self._kept.get(which)
+            if known is None or not known.serves(key):
+                begun = monotonic()
+                board = board_of(connection, page.campaign, now=now)
+                known = _Kept(key, board, monotonic(), monotonic() - begun)
             asking, events = read.count_asking(connection, campaign_id), read.last_events(connection, campaign_id)
         with self._lock:
-            self._kept.pop(campaign_id, None)
-            self._kept[campaign_id] = key, board
+            self._kept.pop(which, None)
+            self._kept[which] = known
             while len(self._kept) > MOST_KEPT:
                 self._kept.pop(next(iter(self._kept)))
-        return Shown(page, board, asking, events, now)
+        return Shown(page, known.board, asking, events, now, int(known.at * 1000))
 
 
 def board_of(connection: Connection, campaign: Campaign, *, now: float) -> Board:

@@ -57,7 +57,7 @@ def fragment(request: Request, campaign_id: Id, principal: User) -> Response:
         raise ForbiddenError("this is for leads and readers")
     values = _board(request, campaign_id, principal)
     shown: Shown = values["shown"]
-    tag = f'"{shown.events[0][0].id if shown.events else 0}-{shown.asking}-{int(shown.at // 30)}"'
+    tag = f'"{shown.stamp}-{shown.events[0][0].id if shown.events else 0}-{shown.asking}-{int(shown.at // 30)}"'
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=304)
     return render("figures.html.jinja", headers={"etag": tag}, me=principal, **values)
