@@ -18,12 +18,14 @@ from sqlalchemy import Connection, Engine, Table, bindparam, create_engine, even
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, OperationalError
+from sqlalchemy.pool import QueuePool
 
 from quorate.errors import SettingError, StoreError
 
 T = TypeVar("T")
 BUSY_MS = 30_000  # how long SQLite waits for its writer
 TRIES = 8  # of one transaction
+LEAVING_S = 5.0  # for transactions in hand when the database is closed
 AGAIN = {"40001", "40P01", "55P03"}  # PostgreSQL: serialization failure, deadlock, lock not available
 ADVISORY = 7_281_337_001  # one number that all processes of quorate lock on while they migrate
 WRITES = {"quorate_writes": True}
@@ -62,7 +64,10 @@ class Database:
         return database
 
     def close(self) -> None:
-        """Give all connections back."""
+        """Wait a moment for transactions that other threads have in hand, then give all connections back."""
+        end = time.monotonic() + LEAVING_S
+        while isinstance(self.engine.pool, QueuePool) and self.engine.pool.checkedout() and time.monotonic() < end:
+            time.sleep(0.01)
         self.engine.dispose()
 
     @contextmanager
