@@ -127,7 +127,9 @@ MATRIX |= {
     ("GET", f"{P}/work"): page(
         yes="lead,annotator", absent="other lead,other annotator,other reader", refused="owner,reader"
     ),
-    ("POST", f"{P}/work"): page(yes="lead,annotator", absent="other lead,other annotator", refused="owner,reader"),
+    ("POST", f"{P}/work"): page(
+        yes="lead,annotator", absent="other lead,other annotator,other reader", refused="owner,reader"
+    ),
     ("GET", "/leases/{lease_id}/picture"): may(other=404),  # this item has none; who sees one is tested with the pages
 }
 ELSEWHERE = ("/label-studio/",)  # a protocol with a way of its own to sign in; its tests are beside it
