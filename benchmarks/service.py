@@ -2,7 +2,7 @@
 
     python benchmarks/service.py DATABASE [--items 100000] [--people 200] [--rate 320] [--seconds 30] [--processes 1]
 
-DATABASE is an empty one: sqlite:////tmp/q.db or postgresql://user@host/name. Everything runs on this machine: database,
+DATABASE is an empty one: sqlite:///load.db or postgresql://user@host/name. Everything runs on this machine: database,
 server processes, people. Every person thinks between an answer and the next (exponential, such that all together ask
 for `rate` pairs a second; 0: nobody thinks), sends the answers and gets the next item with the receipt (`--apart`: asks
 for it in a request of its own). The target on 2 cores: 300 pairs a second on PostgreSQL and 150 on SQLite, p99 under

@@ -18,7 +18,6 @@ from quorate.store.log import Event
 from quorate.store.records import Campaign, ItemState, state_from_json
 from quorate.store.tables import decisions, events, items, labels, leases, models, users
 
-STEPS = 60  # of the curve over time
 MOST_CELLS = 50_000  # of which agreement is counted: those with the latest items
 
 
@@ -38,14 +37,6 @@ class Certainty(NamedTuple):
     mean: float | None
     se: float | None
     cells: int
-
-
-class Step(NamedTuple):
-    """Cells open, and labels given, at the end of a stretch of time."""
-
-    at: float
-    open: int
-    labels: int
 
 
 class Votes(NamedTuple):
@@ -120,7 +111,7 @@ def count_tasks(connection: Connection, campaign: Campaign) -> list[TaskCount]:
     of = {task: (int(closed or 0), int(saved or 0)) for task, closed, saved in closed}
     total = connection.execute(select(given.c.task, func.sum(given.c.n)).group_by(given.c.task))
     labeled = {task: int(count) for task, count in total}
-    n_items, known = count_cells(connection, campaign)[0], _known(connection, campaign.id)
+    n_items, known = count_cells(connection, campaign)[0], known_cells(connection, campaign.id)
     found: list[TaskCount] = []
     for task in campaign.schema.tasks:
         shut, spared = of.get(task.name, (0, 0))
@@ -147,31 +138,6 @@ def certainty(connection: Connection, campaign_id: int) -> Certainty:
     if n_items < 2:
         return Certainty(mean, None, int(cells))
     return Certainty(mean, max(spread, 0.0) ** 0.5 / float(cells) * (n_items / (n_items - 1)) ** 0.5, int(cells))
-
-
-def open_over_time(connection: Connection, campaign: Campaign, *, now: float) -> list[Step]:
-    """Open cells and labels given over the life of the campaign, at the ends of equal stretches."""
-    kind_of = (events.c.campaign_id == campaign.id) & (events.c.kind == "items added")
-    added = [(row.at, int(row.body["added"])) for row in connection.execute(select(events).where(kind_of))]
-    begun = connection.execute(select(func.min(labels.c.at)).where(labels.c.campaign_id == campaign.id)).scalar()
-    if not added or begun is None:
-        return []
-    width = max((now - begun) / STEPS, 1e-3)
-    gold = _known(connection, campaign.id).total()
-    start = sum(n for at, n in added if at <= begun) * len(campaign.schema) - gold
-    more: list[int] = [0] * (STEPS + 1)
-    said: list[int] = [0] * (STEPS + 1)
-    for at, n in added:
-        more[_step(at, begun, width)] += n * len(campaign.schema) if at > begun else 0
-    for row in connection.execute(_flips(campaign.id, begun, width)):
-        more[min(max(int(row[0]), 0), STEPS)] -= int(row[1])
-    for row in connection.execute(_given_by_step(campaign.id, begun, width)):
-        said[min(max(int(row[0]), 0), STEPS)] += int(row[1])
-    curve, open_, given = [Step(begun, start, 0)], start, 0
-    for step in range(STEPS + 1):
-        open_, given = open_ + more[step], given + said[step]
-        curve.append(Step(min(begun + (step + 1) * width, now), max(open_, 0), given))
-    return curve[:-1] if curve[-1].at == curve[-2].at else curve
 
 
 # ---- rows -----------------------------------------------------------------------------------------------------------
@@ -308,27 +274,7 @@ def _last(campaign_id: int) -> Subquery:
     return select(*columns).join(newest, newest.c.id == decisions.c.id).subquery()
 
 
-def _known(connection: Connection, campaign_id: int) -> Counter[str]:
+def known_cells(connection: Connection, campaign_id: int) -> Counter[str]:
     """Cells of gold, by task: what is known is not to be asked."""
     which = (items.c.campaign_id == campaign_id) & items.c.gold.is_not(None)
     return Counter(task for gold in connection.execute(select(items.c.gold).where(which)).scalars() for task in gold)
-
-
-def _flips(campaign_id: int, begun: float, width: float) -> Select[*tuple[Any, ...]]:
-    """Cells closed less cells reopened, by step; a decision that only changes the answer is no flip."""
-    now = cast(decisions.c.closed, Integer)
-    before = func.lag(now).over(partition_by=(decisions.c.item_id, decisions.c.task), order_by=decisions.c.id)
-    told = select(decisions.c.at, (now - func.coalesce(before, 0)).label("by"))
-    rows = told.where(decisions.c.campaign_id == campaign_id).subquery()
-    step = cast((rows.c.at - begun) / width, Integer)
-    return select(step, func.sum(rows.c.by)).where(rows.c.by != 0).group_by(step)
-
-
-def _given_by_step(campaign_id: int, begun: float, width: float) -> Select[*tuple[Any, ...]]:
-    step = cast((labels.c.at - begun) / width, Integer)
-    by = case((labels.c.withdraws.is_(None), 1), else_=-1)
-    return select(step, func.sum(by)).where(labels.c.campaign_id == campaign_id).group_by(step)
-
-
-def _step(at: float, begun: float, width: float) -> int:
-    return min(max(int((at - begun) / width), 0), STEPS)

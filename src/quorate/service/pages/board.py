@@ -13,7 +13,8 @@ from sqlalchemy import Connection
 from quorate.measure.coefficients import krippendorff_alpha, raw_agreement
 from quorate.service.state import Service
 from quorate.store import overview as read
-from quorate.store.overview import Certainty, Hand, ModelRow, Step, TaskCount, Votes
+from quorate.store.over_time import Step, open_over_time
+from quorate.store.overview import Certainty, Hand, ModelRow, TaskCount, Votes
 from quorate.store.reading import CampaignPage, read_campaign_page
 from quorate.store.records import Campaign
 
@@ -141,7 +142,7 @@ def board_of(connection: Connection, campaign: Campaign, *, now: float) -> Board
         saved=sum(task.saved for task in tasks),
         tasks=tasks,
         certainty=read.certainty(connection, campaign.id),
-        curve=read.open_over_time(connection, campaign, now=now),
+        curve=open_over_time(connection, campaign, now=now),
         agreement=agreement_of(campaign, votes),
         people=_people(connection, campaign.id, note),
         machines=[each for each in note.get("agents", ()) if each.get("kind") == "model"],

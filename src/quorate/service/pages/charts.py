@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from quorate.store.overview import Step
+from quorate.store.over_time import Step
 
 Number = int | float
 WIDTH, HEIGHT = 1000, 220  # of the curve, in its own unit

@@ -187,7 +187,7 @@ def _asked(schema: Schema, name: str, said: Suggestion | None) -> Asked:
 
 
 def _counts(request: Request, campaign: CampaignPage, principal: Principal) -> tuple[int, int, int]:
-    """Items open, items in all, one's own answers; the first two may be as old as counting takes, times ten."""
+    """Items open, items in all, one's own answers; the first two at most ten times as old as counting them takes."""
     service, campaign_id = service_of(request), campaign.campaign.id
     which = service.settings.database, campaign_id
     with service.database.reading() as connection:

@@ -7,7 +7,7 @@ import pytest
 from quorate.service.pages.charts import curve_of
 from quorate.service.pages.content import blocks_of
 from quorate.service.pages.markup import as_html
-from quorate.store.overview import Step
+from quorate.store.over_time import Step
 
 
 @pytest.mark.parametrize(
