@@ -120,7 +120,10 @@ class Worker:
         """Judge items anew whose model, policy or settings have changed; people's requests go first."""
         for campaign_id, under in await asyncio.to_thread(self._read, standing.due):
             self._count("items", "judged", await self._judge(campaign_id, under))
-        return 0
+        new = await asyncio.to_thread(self._read, standing.unjudged)
+        for campaign_id in new:
+            await asyncio.to_thread(self._judge_new, campaign_id)
+        return len(new)
 
     # ---- parts ------------------------------------------------------------------------------------------------
     def _watch_some(self) -> int:
@@ -172,6 +175,17 @@ class Worker:
         finally:
             await asyncio.shield(self._later(lambda c: chores.leave(c, chore)))
         return judged
+
+    def _judge_new(self, campaign_id: int) -> None:
+        """Some of the items that wait for their first verdict, should whoever uploaded them be gone before it."""
+        chore = self._take(standing.chore_name(campaign_id))
+        if chore is None:
+            return
+        now = self._clock()
+        try:
+            rejudge(self._database, self._engine, campaign_id, now=now, most=ITEMS_AT_ONCE, only_new=True)
+        finally:
+            self._database.write(lambda connection: chores.leave(connection, chore))
 
     def _judge_some(self, chore: Chore, under: str, after: int) -> int | None:
         campaign_id = int(chore.name.rpartition(" ")[2])

@@ -7,10 +7,15 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, exists, select
 
 from quorate.store.chores import read_note
-from quorate.store.tables import campaigns
+from quorate.store.tables import campaigns, items
+
+UNJUDGED = select(campaigns.c.id).where(
+    campaigns.c.model_version.is_not(None),
+    exists().where(items.c.campaign_id == campaigns.c.id, items.c.version == 0),
+)
 
 
 class Due(NamedTuple):
@@ -27,6 +32,11 @@ def due(connection: Connection) -> list[tuple[int, str]]:
     rows = connection.execute(select(*(campaigns.c[name] for name in columns))).all()
     found = [(row.id, _under(row)) for row in rows]
     return [(id_, under) for id_, under in found if read_note(connection, chore_name(id_)).get("done") != under]
+
+
+def unjudged(connection: Connection) -> list[int]:
+    """The campaigns with a model in which items wait for their first verdict; nobody is asked about those before."""
+    return list(connection.execute(UNJUDGED).scalars())
 
 
 def rest(note: Mapping[str, Any], campaign_id: int, under: str) -> Due | None:

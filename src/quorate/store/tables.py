@@ -158,6 +158,8 @@ Index(
 )
 IS_GOLD = items.c.gold.is_not(None)
 Index("ix_items_gold", items.c.campaign_id, sqlite_where=IS_GOLD, postgresql_where=IS_GOLD)
+IS_NEW = items.c.version == 0  # never judged, asked about or changed
+Index("ix_items_new", items.c.campaign_id, sqlite_where=IS_NEW, postgresql_where=IS_NEW)
 scores = Table(
     "scores",
     METADATA,

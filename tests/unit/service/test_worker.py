@@ -17,11 +17,12 @@ from quorate.service.worker import Worker
 from quorate.store import outbox
 from quorate.store.campaigns import change_policy, read_campaign
 from quorate.store.fitting import Learning, ask_refit, read_models
+from quorate.store.items import NewItem, add_items
 from quorate.store.log import read_events
 from quorate.store.queue import lease
 from quorate.store.rebuild import compare
 from quorate.store.records import Settings
-from quorate.store.tables import decisions, leases
+from quorate.store.tables import decisions, items, leases
 from unit.service.labeled import able, answer, campaign_of, constant
 from unit.service.receiver import receiving
 from unit.service.test_hooks import Clock
@@ -191,3 +192,29 @@ def test_two_whole_workers_do_everything_once(database, url):
     assert kinds(world).count("annotator flagged") == 1
     with database.reading() as connection:
         assert len(read_models(connection, world.campaign.id)) == 2
+
+
+def test_items_whose_uploader_is_gone_get_their_first_verdict(database, url):
+    """Where there is a model nobody is asked about an item before it was judged; the worker sees to it in the end."""
+    world, clock = campaign_of(database, PEOPLE, 60, learning=QUICK), Clock()
+    answer(world, PEOPLE, most=60)
+    with_it = worker_of(database, url, clock)
+
+    async def turns():
+        await with_it.refit()
+        while await with_it.judge():
+            pass
+
+    asyncio.run(turns())
+    campaign_id = world.campaign.id
+    with database.reading() as connection:
+        campaign = read_campaign(connection, campaign_id)
+    new = [NewItem(f"late {i}", {"text": "came late"}) for i in range(120)]
+    database.write(lambda connection: add_items(connection, campaign, new, now=clock.now))
+    rooms = select(items.c.room).where(items.c.external_id.like("late %"))
+    with database.reading() as connection:
+        assert set(connection.execute(rooms).scalars()) == {0}
+    asyncio.run(turns())
+    with database.reading() as connection:
+        assert min(connection.execute(rooms).scalars()) > 0
+    assert compare(database, Engine(), campaign_id).differences == ()

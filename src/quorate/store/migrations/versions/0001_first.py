@@ -110,6 +110,14 @@ def upgrade() -> None:
         postgresql_where=sa.text("gold IS NOT NULL"),
     )
     op.create_index(
+        "ix_items_new",
+        "items",
+        ["campaign_id"],
+        unique=False,
+        sqlite_where=sa.text("version = 0"),
+        postgresql_where=sa.text("version = 0"),
+    )
+    op.create_index(
         "ix_items_queue",
         "items",
         ["campaign_id", sa.literal_column("priority DESC"), "id"],
@@ -360,6 +368,12 @@ def downgrade() -> None:
     op.drop_table("members")
     op.drop_index(
         "ix_items_queue", table_name="items", sqlite_where=sa.text("room > 0"), postgresql_where=sa.text("room > 0")
+    )
+    op.drop_index(
+        "ix_items_new",
+        table_name="items",
+        sqlite_where=sa.text("version = 0"),
+        postgresql_where=sa.text("version = 0"),
     )
     op.drop_index(
         "ix_items_gold",
