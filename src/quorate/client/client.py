@@ -1,9 +1,9 @@
 """`quorate.Client`: everything that a service does for a script, typed, over one kept connection.
 
->>> with Client("http://127.0.0.1:8000", "qr_...") as service:  # doctest: +SKIP
-...     service.upload_items(1, [{"item": "a", "content": {"text": "very good"}}])
-...     seat = service.next(1)
-...     service.submit(seat, {"tone": "good"})
+with Client("http://127.0.0.1:8000", "qr_...") as service:
+service.upload_items(1, [{"item": "a", "content": {"text": "very good"}}])
+seat = service.next(1)
+service.submit(seat, {"tone": "good"})
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 import socket
 import threading
 from contextlib import ExitStack
@@ -205,7 +206,7 @@ class Flaky:
         for reply in self.replies:
             connection, _ = self._socket.accept()
             with connection:
-                self.requests.append(connection.recv(65_536))
+                self.requests.append(whole(connection))
                 connection.sendall(reply)
 
     def close(self) -> None:
@@ -217,6 +218,18 @@ class Flaky:
 def reply(status: str, body: bytes = b"{}", **headers: str) -> bytes:
     head = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
     return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n{head}\r\n".encode() + body
+
+
+def whole(connection: socket.socket) -> bytes:
+    """A request with its body, however many pieces it comes in."""
+    got = b""
+    while piece := connection.recv(65_536):
+        got += piece
+        head, found, body = got.partition(b"\r\n\r\n")
+        length = re.search(rb"(?i)content-length: (\d+)", head)
+        if found and len(body) >= int(length[1] if length else 0):
+            break
+    return got
 
 
 def test_a_lost_connection_is_made_again_where_that_is_safe():
