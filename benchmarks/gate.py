@@ -139,7 +139,9 @@ def main() -> None:
         world = WORLDS[name]
         ordered = world(np.random.default_rng(0), 8).task.ordered
         figures: tuple[Figure, ...] = ("mse", "kappa", "agreement") if ordered else ("kappa", "agreement")
-        rules = {f"{x}{kind}": rule for x in figures for kind, rule in rules_of(world, x, given.level, given.proof).items()}
+        rules = {
+            f"{x}{kind}": rule for x in figures for kind, rule in rules_of(world, x, given.level, given.proof).items()
+        }
         for n_items in map(int, given.items.split(",")):
             shares = let_through(world, list(rules.values()), n_items, given.judges, seed=1)
             for rule, share in zip(rules, shares, strict=True):

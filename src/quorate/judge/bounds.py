@@ -40,9 +40,7 @@ def linear(part: Float64[Array, "items"], unit: Float64[Array, "items"], by_chan
     return Linear(np.append(part, part_of_chance * more), np.append(unit, unit_of_chance * more))
 
 
-def lower_bound(
-    claim: Claim | Linear, level: float, span: tuple[float, float], need: float
-) -> tuple[float, bool]:
+def lower_bound(claim: Claim | Linear, level: float, span: tuple[float, float], need: float) -> tuple[float, bool]:
     """The largest number in `span` that the claim is shown above, and whether that reaches `need`."""
     passed = _shown(claim, need, level, need)
     low, high = (max(need, span[0]), span[1]) if passed else (span[0], min(need, span[1]))

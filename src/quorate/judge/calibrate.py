@@ -43,7 +43,9 @@ class Standing(NamedTuple):
     shrunken: Figure
     best: float  # probability of being the best of all
     items: int  # that people graded and it answered, on average over the tasks
-    tasks: Mapping[str, Mapping[str, Figure]]  # by task: loss, raw_loss, agreement (kappa of ordered tasks), raw_agreement
+    tasks: Mapping[
+        str, Mapping[str, Figure]
+    ]  # by task: loss, raw_loss, agreement (kappa of ordered tasks), raw_agreement
     kinds: Mapping[str, str]  # of its maps, by task
     cost_usd: float
 

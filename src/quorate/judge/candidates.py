@@ -83,6 +83,4 @@ def recorded(
     if len(set(names)) < len(names):
         raise SettingError("a model is named twice among the candidates")
     wanted = tuple(task.name for task in coded.schema.tasks) if tasks is None else tuple(tasks)
-    return [
-        Answered(candidate_of(name), {task: graded(coded, name, task, items) for task in wanted}) for name in names
-    ]
+    return [Answered(candidate_of(name), {task: graded(coded, name, task, items) for task in wanted}) for name in names]

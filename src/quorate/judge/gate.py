@@ -214,4 +214,3 @@ def _reason(of: Shown) -> str:
         )
     found = "unknown" if of.estimate is None else f"{of.estimate:.3f}"
     return f"{of.words}: {found}, shown no better than {of.bound:.3f}, needed {of.need:.3f}"
-

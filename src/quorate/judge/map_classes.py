@@ -1,9 +1,9 @@
 """Maps of unordered classes: the classes of a random person given what the judge says, by least log loss.
 
-    identity      the judge's own probabilities
-    rows          P(person's class | judge's class): counts and α pseudo-persons who agree with the judge as often as
-                  people do over all classes, else answer as people answer; α by marginal likelihood [minka2000]
-    temperature, vector       one slope, or a slope and a bias per class [guo2017], of a judge's own probabilities
+identity      the judge's own probabilities
+rows          P(person's class | judge's class): counts and α pseudo-persons who agree with the judge as often as
+              people do over all classes, else answer as people answer; α by marginal likelihood [minka2000]
+temperature, vector       one slope, or a slope and a bias per class [guo2017], of a judge's own probabilities
 """
 
 from __future__ import annotations
