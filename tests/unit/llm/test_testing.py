@@ -85,6 +85,25 @@ def test_a_table_speaks_for_the_item_in_the_prompt():
     assert said("verbatim") == "exactly this"
 
 
+def test_a_row_with_words_of_a_prompt_speaks_for_that_prompt_alone(tmp_path: Path):
+    """Recorded answers of several prompts tell themselves apart by the system message; rows without speak for the rest."""
+    table = tmp_path / "answers.jsonl"
+    table.write_text(
+        '{"text": "an item", "answer": "any"}\n'
+        '{"text": "an item", "says": "Be strict.", "answer": "strict"}\n'
+        '{"text": "an item", "says": "Be strict.", "model": "other", "answer": "never"}\n'
+        '{"text": "an item", "says": "Be mild.", "answer": "mild"}\n'
+    )
+    replies = Replies(read_table(table))
+
+    def said(system: str, item: str = "an item") -> str:
+        body = chat.body(Request("m", (Message("system", system), Message("user", item))))
+        return "".join(piece.text for piece in replies.pieces(body, "x"))
+
+    assert [said(system) for system in ("You label. Be mild.", "Be strict.", "You label.")] == ["mild", "strict", "any"]
+    assert said("You label.", "<item>an item</item> Be strict.") == "any"  # an item cannot choose its row
+
+
 @pytest.mark.parametrize(
     "schema",
     [

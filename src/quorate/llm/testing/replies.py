@@ -9,9 +9,11 @@ A table is JSONL, one row per line:
     {"text": "the item's text", "probs": {"yes": 0.9, "no": 0.1}}           probabilities of the choices
     {"text": ..., "model": "m", "tasks": {"tone": [0.2, 0.8]}}              by property of the schema, in enum order
     {"text": ..., "answer": "verbatim"}                                     said as it stands
+    {"text": ..., "says": "words of one prompt", "probs": ...}              where the system message holds these words
 
 A row speaks where its text is a message, a part of one, the inside of <tags> or a line (in that order), or stands
-anywhere in the last message; a row with `model` speaks for that model only.
+anywhere in the last message; a row with `model` speaks for that model only, one with `says` for a prompt that says so,
+and before rows without.
 """
 
 from __future__ import annotations
@@ -51,6 +53,7 @@ class Row(NamedTuple):
     probs: Shares | None
     tasks: Mapping[str, Shares]
     answer: str | None
+    says: str | None = None  # words that the system message must hold: what tells prompts apart
 
 
 class Question(NamedTuple):
@@ -59,6 +62,7 @@ class Question(NamedTuple):
     model: str
     messages: str  # all of them, as JSON
     last: tuple[str, ...]  # the texts of the last message
+    told: str  # the texts of system messages
     schema: Mapping[str, Any] | None
     temperature: float
     draw: str  # what tells samples of one prompt apart
@@ -70,7 +74,7 @@ class Replies:
     def __init__(self, table: Iterable[Row] = (), *, seed: int = 0) -> None:
         self._seed = seed
         self._rows: dict[str, list[Row]] = {}
-        for row in table:
+        for row in sorted(table, key=lambda row: row.says is None):
             self._rows.setdefault(row.text.strip(), []).append(row)
 
     def pieces(self, body: Mapping[str, Any], name: str) -> list[Piece]:
@@ -140,11 +144,11 @@ class Replies:
             return None
         for text in _stretches(question.last):
             for row in self._rows.get(text, ()):
-                if row.model in {None, question.model}:
+                if _speaks(row, question):
                     return row
         whole = "\n".join(question.last)
         inside = (row for text, rows in self._rows.items() if text in whole for row in rows)
-        return next((row for row in inside if row.model in {None, question.model}), None)
+        return next((row for row in inside if _speaks(row, question)), None)
 
 
 def read_table(path: Path) -> list[Row]:
@@ -166,6 +170,7 @@ def read_table(path: Path) -> list[Row]:
                 fields.get("probs"),
                 fields.get("tasks") or {},
                 fields.get("answer"),
+                fields.get("says"),
             )
         )
     return rows
@@ -190,17 +195,30 @@ def prompt_tokens(body: Mapping[str, Any]) -> int:
 def _question(body: Mapping[str, Any], name: str) -> Question:
     messages = body.get("messages") or [{"content": ""}]
     content = messages[-1].get("content") or ""
-    parts = [content] if isinstance(content, str) else [part.get("text") or json.dumps(part) for part in content]
+    parts = _texts(content)
+    told = [text for m in messages if m.get("role") in {"system", "developer"} for text in _texts(m.get("content"))]
     wanted = (body.get("response_format") or {}).get("json_schema") or {}
     draw = f"{body.get('seed')} {name}"
     return Question(
         body.get("model", ""),
         json.dumps(messages),
         tuple(parts),
+        "\n".join(told),
         wanted.get("schema"),
         float(body.get("temperature") or 0.0),
         draw,
     )
+
+
+def _texts(content: Any) -> list[str]:
+    """The texts of a message, other parts as JSON."""
+    if isinstance(content, str) or content is None:
+        return [content or ""]
+    return [part.get("text") or json.dumps(part) for part in content]
+
+
+def _speaks(row: Row, question: Question) -> bool:
+    return row.model in {None, question.model} and (row.says is None or row.says in question.told)
 
 
 def _stretches(texts: Sequence[str]) -> Iterator[str]:
