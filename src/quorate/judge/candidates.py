@@ -44,7 +44,7 @@ class Candidate(NamedTuple):
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Candidate:
         """Read back."""
-        return cls(**{**fields, "shown": tuple(fields["shown"])})
+        return cls(*(fields[name] for name in cls._fields[:-1]), tuple(fields["shown"]))
 
 
 class Answered(NamedTuple):
@@ -83,6 +83,4 @@ def recorded(
     if len(set(names)) < len(names):
         raise SettingError("a model is named twice among the candidates")
     wanted = tuple(task.name for task in coded.schema.tasks) if tasks is None else tuple(tasks)
-    return [
-        Answered(candidate_of(name), {task: graded(coded, name, task, items) for task in wanted}) for name in names
-    ]
+    return [Answered(candidate_of(name), {task: graded(coded, name, task, items) for task in wanted}) for name in names]

@@ -53,7 +53,11 @@ def shrunken(
     start = np.full(1 + len(shared), np.log(max(float(figures.var()), LEAST_VARIANCE) / (1 + len(shared))))
     floor = np.log(max(float(noise.mean()) * 1e-3, LEAST_VARIANCE))
     found = minimize(
-        _minus_evidence, np.maximum(start, floor), (figures, noise, shared), "L-BFGS-B", bounds=[(floor, 3.0)] * len(start)
+        _minus_evidence,
+        np.maximum(start, floor),
+        (figures, noise, shared),
+        "L-BFGS-B",
+        bounds=[(floor, 3.0)] * len(start),
     )
     prior = _prior(found.x, shared, n)
     mean, covariance = _posterior(figures, noise, prior)

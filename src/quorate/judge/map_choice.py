@@ -143,7 +143,7 @@ def _splits(fold: Int64[Array, "items"]) -> Iterator[tuple[Int64[Array, "in"], I
 
 
 def without(graded: Graded, items: frozenset[str]) -> Graded:
-    """The same answers as if people had said nothing of these items: examples that a judge was shown teach no figure."""
+    """The same answers as if people had said nothing of these items, because the judge was shown what they said."""
     if not items:
         return graded
     hidden = np.array([item in items for item in graded.items])

@@ -1,9 +1,9 @@
 """Maps of unordered classes: the classes of a random person given what the judge says, by least log loss.
 
-    identity      the judge's own probabilities
-    rows          P(person's class | judge's class): counts and α pseudo-persons who agree with the judge as often as
-                  people do over all classes, else answer as people answer; α by marginal likelihood [minka2000]
-    temperature, vector       one slope, or a slope and a bias per class [guo2017], of a judge's own probabilities
+identity      the judge's own probabilities
+rows          P(person's class | judge's class): counts and α pseudo-persons who agree with the judge as often as
+              people do over all classes, else answer as people answer; α by marginal likelihood [minka2000]
+temperature, vector       one slope, or a slope and a bias per class [guo2017], of a judge's own probabilities
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Float64
 from scipy.special import gammaln
 
-from quorate.calibrate.methods import calibrator
 from quorate.calibrate.calibrators import Temperature, Vector
+from quorate.calibrate.methods import calibrator
 from quorate.judge.graded import Graded
 from quorate.judge.map_grades import marginal, shares
 from quorate.judge.maps import FLOOR, Rows, ScoreMap, Slopes

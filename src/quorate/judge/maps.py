@@ -127,9 +127,7 @@ def rounding(values: Float64[Array, "classes"]) -> tuple[float, ...]:
     return tuple(((values[1:] + values[:-1]) / 2).tolist())
 
 
-def _curved(
-    score_map: ScoreMap, said: Int64[Array, "items"], probs: Float64[Array, "items classes"]
-) -> Mapped:
+def _curved(score_map: ScoreMap, said: Int64[Array, "items"], probs: Float64[Array, "items classes"]) -> Mapped:
     curve, values = score_map.shape, grade_values(score_map.task)
     assert isinstance(curve, Curve)
     signal = probs @ values if curve.expects else values[said]
