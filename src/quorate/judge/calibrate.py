@@ -107,6 +107,7 @@ class _Read(NamedTuple):
     figures: Mapping[str, Mapping[str, Figure]]
     value: float
     influence: Float64[Array, "items"]
+    items: int
 
 
 def calibrate(
@@ -168,14 +169,16 @@ def _read(answered: Answered, by: By, folds: int, seed: int) -> _Read:
     }
     each = [_by(graded, chosen[task].held_out, by) for task, graded in tasks.items()]
     value = float(np.mean([value for value, _ in each]))
-    return _Read(answered, chosen, figures, value, np.mean([influence for _, influence in each], axis=0))
+    influence = np.mean([influence for _, influence in each], axis=0)
+    items = round(np.mean([graded.known.sum() for graded in tasks.values()]))
+    return _Read(answered, chosen, figures, value, influence, items)
 
 
 def _task_figures(graded: Graded, mapped: Mapped, prefix: str) -> dict[str, Figure]:
     loss, agreed = _by(graded, mapped, "loss"), _by(graded, mapped, "agreement")
     return {
-        f"{prefix}loss": Figure(-loss[0], _se(graded, loss[1])),
-        f"{prefix}agreement": Figure(agreed[0], _se(graded, agreed[1])),
+        f"{prefix}loss": Figure(-loss[0], _se(loss[1])),
+        f"{prefix}agreement": Figure(agreed[0], _se(agreed[1])),
     }
 
 
@@ -186,10 +189,8 @@ def _by(graded: Graded, mapped: Mapped, by: By) -> tuple[float, Float64[Array, "
     worth = len(persons) / max(persons.sum(), 1)  # of an item, where some have nobody
     if by == "agreement" and graded.task.ordered:
         return _kappa(graded, mapped, worth)
-    if by == "agreement":
-        each = people[np.arange(len(people)), mapped.said]
-    else:
-        each = -loss_of(graded, mapped)
+    agreed = people[np.arange(len(people)), mapped.said]
+    each = agreed if by == "agreement" else -loss_of(graded, mapped)
     value = float(each[persons].mean())
     return value, np.where(persons, each - value, 0.0) * worth
 
@@ -209,7 +210,7 @@ def _kappa(graded: Graded, mapped: Mapped, worth: float) -> tuple[float, Float64
     return 1 - ratio, influence
 
 
-def _se(graded: Graded, influence: Float64[Array, "items"]) -> float:
+def _se(influence: Float64[Array, "items"]) -> float:
     """The standard error of a figure from how far each item moved it."""
     n = len(influence)
     return float(np.sqrt((influence**2).sum()) / n) if n else 0.0
@@ -219,10 +220,10 @@ def _stood(read: _Read, found: Shrunken, place: int) -> Standing:
     answered = read.answered
     return Standing(
         answered.candidate,
-        Figure(read.value, _se(next(iter(answered.tasks.values())), read.influence)),
+        Figure(read.value, _se(read.influence)),
         Figure(float(found.mean[place]), float(found.error[place])),
         float(found.best[place]),
-        round(np.mean([graded.known.sum() for graded in answered.tasks.values()])),
+        read.items,
         read.figures,
         {task: chosen.score_map.kind for task, chosen in read.chosen.items()},
         answered.cost_usd,

@@ -44,7 +44,7 @@ class Candidate(NamedTuple):
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Candidate:
         """Read back."""
-        return cls(**{**fields, "shown": tuple(fields["shown"])})
+        return cls(*(fields[name] for name in cls._fields[:-1]), tuple(fields["shown"]))
 
 
 class Answered(NamedTuple):

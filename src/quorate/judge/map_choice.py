@@ -19,7 +19,7 @@ from quorate.errors import DataError
 from quorate.judge.graded import Graded
 from quorate.judge.map_classes import KINDS, class_map
 from quorate.judge.map_grades import CURVES, grade_map, marginal, shares, with_cuts
-from quorate.judge.maps import FLOOR, Mapped, ScoreMap
+from quorate.judge.maps import FLOOR, Curve, Mapped, ScoreMap
 
 Array = np.ndarray
 FOLDS = 5
@@ -30,7 +30,7 @@ class Chosen(NamedTuple):
     """A map, what it cost on items that it was not fitted on, and the judge's mapped answers on them."""
 
     score_map: ScoreMap  # fitted on all items
-    held_out: Mapped  # of every item, by maps fitted on the others; silence as the constant judge
+    held_out: Mapped  # of every item, by maps fitted on the others; silence as the constant judge; grades: no probs
     losses: dict[str, float]  # by kind, on held-out items
 
 
@@ -127,7 +127,7 @@ def _held_out(kind: str, graded: Graded, fold: Int64[Array, "items"], *, cuts: b
     found = constant(graded)
     for inside, outside in _splits(fold):
         train, test = graded.select(outside), graded.select(inside)
-        score_map = fitted(kind, train)
+        score_map = _bare(fitted(kind, train))
         if cuts:
             score_map = with_cuts(score_map, train)
         silent = Mapped(*(part[:1].repeat(len(inside), axis=0) for part in constant(train)))
@@ -137,13 +137,20 @@ def _held_out(kind: str, graded: Graded, fold: Int64[Array, "items"], *, cuts: b
     return found
 
 
+def _bare(score_map: ScoreMap) -> ScoreMap:
+    """The same grades without probabilities over classes, which take most of the time and no figure reads."""
+    if isinstance(score_map.shape, Curve):
+        return replace(score_map, shape=score_map.shape._replace(base=()))
+    return score_map
+
+
 def _splits(fold: Int64[Array, "items"]) -> Iterator[tuple[Int64[Array, "in"], Int64[Array, "out"]]]:
     for number in range(int(fold.max()) + 1):
         yield np.flatnonzero(fold == number), np.flatnonzero(fold != number)
 
 
 def without(graded: Graded, items: frozenset[str]) -> Graded:
-    """The same answers as if people had said nothing of these items: examples that a judge was shown teach no figure."""
+    """The same answers as if people had said nothing of these items, because the judge was shown what they said."""
     if not items:
         return graded
     hidden = np.array([item in items for item in graded.items])

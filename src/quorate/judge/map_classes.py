@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Float64
 from scipy.special import gammaln
 
-from quorate.calibrate.methods import calibrator
 from quorate.calibrate.calibrators import Temperature, Vector
+from quorate.calibrate.methods import calibrator
 from quorate.judge.graded import Graded
 from quorate.judge.map_grades import marginal, shares
 from quorate.judge.maps import FLOOR, Rows, ScoreMap, Slopes

@@ -189,7 +189,7 @@ def _rising(cost: Float64[Array, "knots classes"]) -> np.ndarray:
 
 
 def _between(x: Float64[Array, "knots"], codes: np.ndarray, n_classes: int) -> tuple[float, ...]:
-    """Cut points half way between neighbors of different classes; of a class that nobody gets, where its neighbor is."""
+    """Cut points half way between neighbors of different classes; one of a class that nobody gets is its neighbor's."""
     cuts: list[float] = []
     for code in range(1, n_classes):
         above = int(np.searchsorted(codes, code))

@@ -24,18 +24,16 @@ def tilted(
     wanted, back = np.unique((mean - values[0]) / (values[-1] - values[0]), return_inverse=True)
     wanted = np.clip(wanted, EDGE, 1 - EDGE)
     logs = np.log(np.maximum(base, EDGE))
+
+    def probs(tilt: np.ndarray) -> np.ndarray:
+        heights = logs + tilt[:, None] * unit
+        powers = np.exp(heights - heights.max(axis=1, keepdims=True))
+        return powers / powers.sum(axis=1, keepdims=True)
+
     reach = 2 * (np.ptp(logs) - np.log(EDGE)) / np.diff(unit).min()
     low, high = np.full(len(wanted), -reach), np.full(len(wanted), reach)
     for _ in range(STEPS):
         middle = (low + high) / 2
-        below = _probs(logs, unit, middle) @ unit < wanted
+        below = probs(middle) @ unit < wanted
         low, high = np.where(below, middle, low), np.where(below, high, middle)
-    return _probs(logs, unit, (low + high) / 2)[back]
-
-
-def _probs(
-    logs: Float64[Array, "classes"], unit: Float64[Array, "classes"], tilt: Float64[Array, "items"]
-) -> Float64[Array, "items classes"]:
-    heights = logs + tilt[:, None] * unit
-    powers = np.exp(heights - heights.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
+    return probs((low + high) / 2)[back]
