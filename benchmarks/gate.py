@@ -1,6 +1,6 @@
 """How often a gate lets judges through that are exactly as bad as its threshold, and how often better ones.
 
-    python benchmarks/gate.py [--judges 1000] [--items 30,100,300] [--level 0.05] [--proof studentized] [--out FILE.json]
+    python benchmarks/gate.py [--judges 1000] [--items 30,100,300] [--level 0.05] [--proof weights] [--out FILE.json]
 
 In each world a judge has a figure that is told from 400,000 items; the rule asks for exactly that, the hardest case, so
 that every gate that opens is an error. `let_through` is the share of judges whose claim passes, of the figure itself and
@@ -130,7 +130,7 @@ def main() -> None:
     options.add_argument("--judges", type=int, default=1000)
     options.add_argument("--items", default="30,100,300")
     options.add_argument("--level", type=float, default=0.05)
-    options.add_argument("--proof", choices=["studentized", "exact"], default="studentized")
+    options.add_argument("--proof", choices=["weights", "exact"], default="weights")
     options.add_argument("--worlds", default=None, help="names, separated by semicolons; default all")
     options.add_argument("--out", type=Path, default=None)
     given = options.parse_args()

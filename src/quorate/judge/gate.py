@@ -150,7 +150,7 @@ def _threshold(of: Losses, rule: Rule, level: float, rng: np.random.Generator) -
     if rule.figure == "kappa":
         bound, passed = lower_bound(_kappa(of, rule, rng), level, (-1.0, 1.0), rule.threshold)
         return Shown("figure", words, value, bound, rule.threshold, passed)
-    if rule.figure == "agreement" and (of.people.sum(axis=1) == 1).all():  # right or wrong: an exact bound costs little
+    if rule.figure == "agreement" and (of.people.sum(axis=1) == 1).all():  # right or wrong: exact, and costs nothing
         bound = share_bound(float((1 - of.own).sum()), len(of.own), level)
         return Shown("figure", words, value, bound, rule.threshold, bound >= rule.threshold)
     shift = 1.0 if rule.figure == "agreement" else 0.0  # agreement = 1 - loss; of mse and mae, less is better
