@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float64
 from quorate.consensus.posterior import entropy_nats
 from quorate.data.dataset import Dataset
 from quorate.data.encode import Coded
+from quorate.data.restricted import restricted_items
 from quorate.data.write import write_table
 from quorate.errors import DataError, SettingError
 from quorate.judge.folder import PEOPLE, ROLES, TO_GRADE, JudgeFolder, Standing
@@ -27,7 +28,6 @@ Array = np.ndarray
 By = Literal["random", "stratum", "doubt"]
 Grades = dict[tuple[str, str, str], dict[str, Any]]  # item, task, annotator -> row
 COLUMNS = ("item", "task", "annotator", "label")
-FROM_TRUE = frozenset({"true", "1", "yes"})
 
 
 class Wish(NamedTuple):
@@ -85,13 +85,9 @@ def begin(folder: JudgeFolder, data: Dataset, wish: Wish, *, grades: pa.Table | 
 
 
 def may_be_shown(items: pa.Table | None) -> list[str]:
-    """The items that people may be shown: those that are not marked `restricted`."""
-    if items is None:
-        return []
-    names = items["item"].to_pylist()
-    if "restricted" not in items.column_names:
-        return names
-    return [name for name, mark in zip(names, items["restricted"].to_pylist(), strict=True) if not _is_marked(mark)]
+    """The items that people may be shown: those not marked `restricted`. Raises DataError for a strange mark."""
+    hidden = restricted_items(items)
+    return [] if items is None else [name for name in map(str, items["item"].to_pylist()) if name not in hidden]
 
 
 # ---- parts ----------------------------------------------------------------------------------------------------------
@@ -102,10 +98,6 @@ def _check(wish: Wish) -> None:
         raise SettingError("by stratum needs a column of the items: name it")
     if wish.people < 1:
         raise SettingError(f"people = {wish.people}: an item is graded by one person at least")
-
-
-def _is_marked(mark: object) -> bool:
-    return mark is True or str(mark).casefold() in FROM_TRUE
 
 
 def _kept(folder: JudgeFolder) -> Dataset | None:

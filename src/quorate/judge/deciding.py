@@ -1,0 +1,122 @@
+"""The gate as a step of a judge: held-out items, people who agree, one decision per task, and anchors to compare with.
+
+When the gate opens, the judge's grades of the anchors are kept: what a watch holds later grades against.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from quorate.data.dataset import Dataset
+from quorate.data.write import whole
+from quorate.errors import SettingError
+from quorate.judge.answers import Read
+from quorate.judge.asked import judge_of
+from quorate.judge.figures import Slices
+from quorate.judge.folder import GATE, PEOPLE, ROLES, WATCH, JudgeFolder, Standing
+from quorate.judge.gate import Decision, gate
+from quorate.judge.rule import Rule
+from quorate.judge.seed import read_seed
+from quorate.judge.watching import Watch
+
+Says = Callable[[Sequence[str]], Mapping[str, Read]]  # the judge's answers to items, by task
+DISAGREE = "people do not agree on this task, so no figure of a judge means anything: mend the rubric first"
+
+
+class Decided(NamedTuple):
+    """What the gate decided, task by task."""
+
+    decisions: tuple[Decision, ...]
+    closed: Mapping[str, tuple[str, ...]]  # why, of the tasks that stay closed
+    standing: Standing
+
+
+def decide(
+    folder: JudgeFolder,
+    says: Says,
+    rule: Rule,
+    *,
+    slices: Mapping[str, Slices] | None = None,
+    alarm_level: float = 0.05,
+    seed: int = 0,
+) -> Decided:
+    """Ask the judge about the gate items, decide, and where the gate opens let it grade the anchors too.
+
+    Every further decision about the same gate items has a smaller error level, so that trying again and again does not
+    pass a bad judge in the end. Raises SettingError where the judge was not calibrated, or its answers are missing.
+    """
+    standing = folder.check("gated")
+    judge_of(folder)  # its files are those that were calibrated
+    roles = read_seed(folder.sealed(ROLES, "seeded"))
+    reads = says(roles.of("gate"))
+    _check(reads)
+    found = tuple(
+        gate(each.of, rule, grades=each.grades, tries=standing.tries + 1, slices=(slices or {}).get(task))
+        for task, each in reads.items()
+    )
+    closed = {each.task: each.reasons for each in found if not each.open}
+    for task in _disagreed(standing):
+        if task in reads:
+            closed[task] = (DISAGREE, *closed.get(task, ()))
+    open_ = [each.task for each in found if each.task not in closed]
+    names = [GATE]
+    _write(folder, GATE, {"decisions": [each.as_json() for each in found], "closed": closed})
+    if open_:
+        anchors = says(roles.of("anchor"))
+        _write(folder, WATCH, watches(anchors, open_, level=alarm_level, seed=seed))
+        names.append(WATCH)
+    detail: dict[str, Any] = {
+        "open": open_,
+        "closed": {task: list(why) for task, why in closed.items()},
+        "tries": standing.tries + 1,
+        "decisions": {each.task: each.id for each in found},
+        "files": {GATE: folder.digest(GATE)},
+    }
+    return Decided(found, closed, folder.take("gated", **detail))
+
+
+def watches(anchors: Mapping[str, Read], tasks: Sequence[str], *, level: float, seed: int) -> dict[str, Any]:
+    """The state of a watch of these tasks, from the anchors' first grades. The level is shared among the tasks."""
+    found = dict[str, Any]()
+    for task in tasks:
+        each = anchors[task]
+        known = each.of.known
+        losses = {item: [loss] for item, loss, is_ in _rows(each) if is_}
+        said = {
+            item: [each.of.task.classes[code]]
+            for item, code, is_ in zip(each.of.items, each.of.said.tolist(), known.tolist(), strict=True)
+            if is_
+        }
+        started = Watch.start(losses, said, most=each.most, level=level / len(tasks), seed=seed)
+        found[task] = started.as_json()
+    return {"tasks": found, "rounds": [], "level": level}
+
+
+def people_of_folder(folder: JudgeFolder) -> Dataset:
+    """What people said of the seed."""
+    return Dataset.read(folder.file(PEOPLE))
+
+
+# ---- parts ----------------------------------------------------------------------------------------------------------
+def _rows(each: Read) -> list[tuple[str, float, bool]]:
+    return list(zip(each.of.items, each.losses().tolist(), each.of.known.tolist(), strict=True))
+
+
+def _check(reads: Mapping[str, Read]) -> None:
+    if any(each.stopped for each in reads.values()):
+        raise SettingError("the calls ended before every gate item was answered: raise the cap and run again")
+    silent = [task for task, each in reads.items() if not each.of.known.any()]
+    if silent:
+        raise SettingError(f"no gate item has both a grade of people and the judge's for task {silent[0]!r}")
+
+
+def _disagreed(standing: Standing) -> list[str]:
+    said = standing.last.get("seeded", {}).get("people", ())
+    return [each["task"] for each in said if each["says"] == "disagree"]
+
+
+def _write(folder: JudgeFolder, name: str, value: Mapping[str, Any]) -> None:
+    with whole(folder.file(name)) as part:
+        part.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", "utf-8", newline="\n")
