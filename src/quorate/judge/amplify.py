@@ -104,8 +104,8 @@ def amplify(
     """Label the items into the folder `out`; run again, it does what is missing.
 
     `tasks`: those that the gate lets through; all are asked, as the judge that passed was, but others are not written.
-    `limits`: keywords of `Limits`, for each process. Raises SettingError for a judge that nobody can ask, for items or a
-    chunk that are not those of the run that is in the folder, and before anything is sent for an unknown price.
+    `limits`: keywords of `Limits`, for each process. Raises SettingError for a judge that nobody can ask, for items or
+    a chunk that are not those of the run that is in the folder, and before anything is sent for an unknown price.
     """
     _check(judge, items, chunk, processes)
     Ledger(purse.prices, cap_usd=purse.cap_usd, allow_unknown=purse.allow_unknown).price(judge.model)
@@ -121,13 +121,14 @@ def amplify(
         queue = list(missing)
         while queue or running:
             for number in _startable(queue, running.values(), processes):
+                grant = bank.grant(number, min(processes, len(running) + len(queue)) - len(running))
                 queue.remove(number)
-                running[_begin(pool, work, cut(number), bank.grant(number, processes), progress)] = number
+                running[_begin(pool, work, cut(number), grant, progress)] = number
             finished, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in finished:
                 done = future.result()
                 bank.settle(done, running.pop(future))
-                if not done.whole and running and stopped is None:  # others may leave money: once more, alone
+                if not done.whole and processes > 1 and stopped is None:  # others had money too: once more, alone
                     queue.insert(0, done.number)
                     processes = 1
                 elif not done.whole:
@@ -189,12 +190,12 @@ class _Bank:
         """At most, by calls that broke off."""
         return sum(each.lost for each in self._booked.values()) / PICO
 
-    def grant(self, number: int, processes: int) -> _Grant:
-        """A fair share of what is left."""
+    def grant(self, number: int, sharers: int) -> _Grant:
+        """A fair share of what is left, for one of so many that are yet to have one."""
         if self._cap is None:
             return _Grant(number, None)
         left = max(self._cap - self.spent_usd - self.lost_usd - sum(self._granted.values()), 0.0)
-        share = left / max(processes - len(self._granted), 1)
+        share = left / sharers
         self._granted[number] = share
         return _Grant(number, share)
 
