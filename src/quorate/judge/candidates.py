@@ -35,7 +35,8 @@ class Candidate(NamedTuple):
     @property
     def parts(self) -> tuple[str, str, str, str]:
         """What candidates may have in common: figures of candidates that share a part are shrunken together."""
-        return self.model, self.prompt, self.examples, self.thinking
+        family, _, variant = self.model.partition(MARK)
+        return family, MARK.join(part for part in (variant, self.prompt) if part), self.examples, self.thinking
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON spells it."""
