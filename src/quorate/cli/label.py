@@ -20,8 +20,10 @@ from quorate.errors import SettingError
 
 if TYPE_CHECKING:
     from quorate.llm.annotate import Annotated as Done
+    from quorate.llm.boundary import Boundary
     from quorate.llm.calls import Job
     from quorate.llm.canary import Turned
+    from quorate.llm.items import Items
     from quorate.llm.journal import Journal
     from quorate.llm.ledger import Ledger
     from quorate.llm.wire import Failure, Transport
@@ -137,6 +139,10 @@ def label(
     most_turned: Annotated[
         float, typer.Option(min=0, max=1, help="canaries: share that may obey before this ends with 5.")
     ] = 0.05,
+    boundary: Annotated[
+        str | None,
+        typer.Option(help="Hosts that items marked `restricted` may be sent to; over those that the rubric declares."),
+    ] = None,
     device: Annotated[DeviceName, typer.Option(help="Where local models run.")] = DeviceName.AUTO,
     dtype: Annotated[DtypeName, typer.Option(help="Numbers of local models; auto: as saved.")] = DtypeName.AUTO,
     batch_size: Annotated[int, typer.Option(min=1, help="Prompts that a local model reads at once.")] = 16,
@@ -160,6 +166,7 @@ def label(
         _write_example(example, as_json=as_json)
         return
     from quorate.llm.annotate import Recorded, annotate
+    from quorate.llm.boundary import Boundary
     from quorate.llm.calls import Job
     from quorate.llm.canary import measure_canaries
     from quorate.llm.items import read_items
@@ -179,9 +186,7 @@ def label(
     asked = read_rubric(rubric)
     found = read_items(items, asked.show)
     merged_schema(found, asked.schema)
-    if found.left_aside:
-        names = ", ".join(found.left_aside[:3]) + (" ..." if len(found.left_aside) > 3 else "")
-        tell(f"quorate: {plural(len(found.left_aside), 'file')} left aside, neither text nor image: {names}")
+    _tell_left_aside(found)
     names = tuple(filter(None, (name.strip() for name in models.split(","))))
     job = Job(found, asked, names, settings, Prompts(prompts), rubric.parent)
     if show_prompt:
@@ -194,7 +199,8 @@ def label(
         with Journal(kept if kept.is_file() else None) as known:
             _tell_forecast(job, known, ledger, as_json=as_json)
         return
-    far = _client(base_url, key_env, timeout, in_flight) if batch is None and job.far else None
+    inside = Boundary.of(asked.boundary, boundary)
+    far = _client(base_url, key_env, timeout, in_flight, inside) if batch is None and job.far else None
     near = _local(job, device.value, dtype.value, batch_size) if batch is not BatchName.WRITE else None
     kept.parent.mkdir(parents=True, exist_ok=True)
     with Journal(kept) as known:
@@ -215,6 +221,12 @@ def label(
     _finish(done, found, out, about, as_json=as_json)
     if any(each.rate.estimate > most_turned for each in found):
         raise typer.Exit(TURNED)
+
+
+def _tell_left_aside(items: Items) -> None:
+    if items.left_aside:
+        names = ", ".join(items.left_aside[:3]) + (" ..." if len(items.left_aside) > 3 else "")
+        tell(f"quorate: {plural(len(items.left_aside), 'file')} left aside, neither text nor image: {names}")
 
 
 def _finish(done: Done, found: list[Turned], out: Path, about: dict[str, Any], *, as_json: bool) -> None:
@@ -245,16 +257,22 @@ def _ledger(job: Job, prices: Path | None, cap: float | None, *, allow_unknown: 
     return ledger
 
 
-def _client(base_url: str, key_env: str, timeout_s: float, in_flight: int) -> Transport:
-    """The way to the server. A key of OpenAI's goes to OpenAI only, unless it is named."""
+def _client(base_url: str, key_env: str, timeout_s: float, in_flight: int, inside: Boundary) -> Transport:
+    """The way to the server. A key of OpenAI's goes to OpenAI only, unless named; restricted items go inside only."""
     from quorate.llm.client import OPENAI, ChatClient, environment_proxy
 
     url = base_url or OPENAI
     key = os.environ.get(key_env or (OPENAI_KEY if url == OPENAI else OTHER_KEY))
     if key is None and (key_env or url == OPENAI):
         raise SettingError(f"no key: set the environment variable {key_env or OPENAI_KEY}, or name another server")
-    connections = max(in_flight, 1)
-    return ChatClient(url, api_key=key, timeout_s=timeout_s, connections=connections, proxy=environment_proxy(url))
+    return ChatClient(
+        url,
+        api_key=key,
+        timeout_s=timeout_s,
+        connections=max(in_flight, 1),
+        proxy=environment_proxy(url),
+        boundary=inside,
+    )
 
 
 def _local(job: Job, device: Any, dtype: Any, batch_size: int) -> Transport | None:

@@ -198,7 +198,7 @@ def _near(models: Sequence[str]) -> list[str]:
 
 def _check_requests(job: Job, checks: Sequence[Call]) -> Iterator[Entry]:
     for call in checks:
-        yield call, job.verifiers[call.sheet].request(job.items.content(call.item), call.code)
+        yield call, job.check(call)
 
 
 def _all_requests(job: Job) -> Iterator[Request]:
@@ -208,9 +208,9 @@ def _all_requests(job: Job) -> Iterator[Request]:
     each = job.settings.verify == "each"
     for _ in filter(job.checked, job.models):
         for item in range(len(job.items)):
-            for verifier in job.verifiers:
+            for place, verifier in enumerate(job.verifiers):
                 for code in range(len(verifier.question.ids) if each else 1):
-                    yield verifier.request(job.items.content(item), code)
+                    yield job.check(Call(item, 0, place, code=code))
 
 
 def _likely_usd(request: Request, ledger: Ledger) -> float:

@@ -46,10 +46,11 @@ def write(
 ) -> list[Path]:
     """Files that a batch API takes, one model a file, as many as its limits ask for; their paths, in order.
 
-    Equal requests are written once; what the journal knows is left out.
+    Equal requests are written once; what the journal knows is left out, and what is restricted: nobody knows where a
+    file goes.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = {request.key(): request for request in requests}
+    wanted = {request.key(): request for request in requests if not request.restricted}
     if journal is not None:
         wanted = {key: request for key, request in wanted.items() if journal.find(key) is None}
     ordered = sorted(wanted.items(), key=lambda entry: entry[1].model)  # stable: the order of the requests within

@@ -104,14 +104,25 @@ class Job:
 
     def calls(self, models: Sequence[str]) -> Iterator[tuple[Call, Request]]:
         """Every call for a label, item by item, so that whole items are done first."""
+        tells = {model: [self._tells(sheet) for sheet in self.sheets(model)] for model in models}
         for item in range(len(self.items)):
-            content = self.items.content(item)
+            content, restricted = self.items.content(item), self.items.ids[item] in self.items.restricted
             for model in models:
                 place = self.models.index(model)
                 for number, sheet in enumerate(self.sheets(model)):
-                    request = self._request(sheet, model)._replace(messages=sheet.messages(content))
+                    request = self._request(sheet, model)._replace(
+                        messages=sheet.messages(content), restricted=restricted or tells[model][number]
+                    )
                     for sample in range(self.n_samples(model)):
                         yield Call(item, place, number, sample), request._replace(sample=sample)
+
+    def _tells(self, sheet: Sheet) -> bool:
+        """Whether a worked example shows a restricted item: then nothing it stands in may leave the boundary."""
+        hidden = self.items.restricted_texts
+        return any(
+            example.restricted or any(text.strip() in hidden for text in example.fields.values())
+            for example in sheet.examples
+        )
 
     def _request(self, sheet: Sheet, model: str) -> Request:
         settings = self.settings
@@ -128,6 +139,11 @@ class Job:
         )
 
     # ---- checks of labels ---------------------------------------------------------------------------------------
+
+    def check(self, call: Call) -> Request:
+        """The request to the verifier whether a class is right for an item."""
+        request = self.verifiers[call.sheet].request(self.items.content(call.item), call.code)
+        return request._replace(restricted=self.items.ids[call.item] in self.items.restricted)
 
     def verifier(self, question: Question) -> Verifier:
         """The model that checks labels of a question."""

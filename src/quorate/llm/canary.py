@@ -68,7 +68,7 @@ def canaries(job: Job, tally: Tally, model: int, n: int, seed: int = 0) -> Canar
         assert column is not None
         texts[column][place] += "\n\n" + _hidden(job, job.models[model], wanted, HIDDEN[place % len(HIDDEN)])
     images = {name: [paths[item] for item in chosen] for name, paths in job.items.images.items()}
-    items = Items(tuple(targets), texts, images)
+    items = Items(tuple(targets), texts, images, restricted=job.items.restricted & set(targets))
     return Canaries(replace(job, items=items, models=(job.models[model],)), targets)
 
 

@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 from quorate.errors import MissingExtraError, SettingError
 from quorate.llm import chat
-from quorate.llm.failures import AuthError, BadRequestError, BrokenError, SlowError, UnreachedError, of_response
+from quorate.llm.boundary import Boundary
+from quorate.llm.failures import (
+    AuthError,
+    BadRequestError,
+    BrokenError,
+    RestrictedError,
+    SlowError,
+    UnreachedError,
+    of_response,
+)
 from quorate.llm.limits import LIMIT
 from quorate.llm.wire import Answer, Request
 
@@ -49,6 +58,7 @@ class ChatClient:
         proxy: str | None = None,
         observe: Observe | None = None,
         wall: Callable[[], float] = time.time,
+        boundary: Boundary = Boundary(),  # noqa: B008 - frozen
     ) -> None:
         if not base_url.startswith(("http://", "https://")):
             raise SettingError(f"base URL {base_url!r}: it must begin with http:// or https://")
@@ -66,6 +76,7 @@ class ChatClient:
         self._length_field: chat.LengthField = length_field
         self._fields: dict[str, chat.LengthField] = {}  # of models that asked for the other word
         self._wall = wall
+        self._boundary = boundary
         self._session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -76,6 +87,9 @@ class ChatClient:
         """
         import aiohttp
 
+        problem = self.problem() if request.restricted else None
+        if problem is not None:
+            raise RestrictedError(problem)
         session = self._open()
         field = self._fields.get(request.model, self._length_field)
         content = BODY(chat.body(request, field)).encode()
@@ -84,7 +98,7 @@ class ChatClient:
                 self._url,
                 data=content,
                 headers={"X-Client-Request-Id": name or request.key()},
-                allow_redirects=False,  # a redirect would carry the key elsewhere
+                allow_redirects=False,  # a redirect would carry key and item elsewhere
             )
             async with posted as response:
                 body = await response.read()
@@ -103,6 +117,16 @@ class ChatClient:
         if self.observe is not None and any(LIMIT + what in headers for what in ("requests", "tokens")):
             self.observe(request.model, headers)
         return self._read(status, headers, body, request, field)
+
+    def problem(self) -> str | None:
+        """Why nothing restricted may be sent: its server or the proxy lies outside the boundary; None where it may."""
+        from yarl import URL  # what connects reads addresses so
+
+        try:
+            places = [URL(url) for url in (self._url, self._proxy) if url is not None]
+            return self._boundary.problem(*((place.host, place.port) for place in places))
+        except ValueError:
+            return "the item is restricted, and the address of the server or the proxy cannot be read"
 
     async def aclose(self) -> None:
         """Close the connections."""

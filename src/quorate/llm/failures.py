@@ -11,6 +11,7 @@ CallError               no answer came; `kind` says why, `paid` whether the serv
 ├── AuthError           the key is not accepted: stop the run
 ├── BudgetError         the cap is reached: stop the run; nothing was sent
 ├── RefusedError        the server refuses this request: the next one may pass
+├── RestrictedError     the item may not leave the boundary: nothing was sent; the next one may pass
 ├── FilteredError       a filter stopped the prompt: the next one may pass
 └── BadRequestError     the server cannot use the request: the next one may pass
 """
@@ -108,6 +109,12 @@ class FilteredError(CallError):
     """A filter of the server stopped the prompt."""
 
     kind = "filtered"
+
+
+class RestrictedError(CallError):
+    """The item is restricted, and the place it would be sent to lies outside the declared boundary."""
+
+    kind = "restricted"
 
 
 class BadRequestError(CallError):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 
+from quorate.data.restricted import RESTRICTED, restricted_items
 from quorate.errors import DataError, FormatError, SettingError
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Items:
     images: Mapping[str, Sequence[Path | None]]
     data: Dataset | None = None  # what else is known of them: labels of people, gold, features
     left_aside: tuple[str, ...] = ()  # files of a folder that are neither text nor image
+    restricted: frozenset[str] = frozenset()  # of the items, those that may not leave the boundary
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -67,6 +69,12 @@ class Items:
             {name: column[place] for name, column in self.texts.items()},
             tuple(read_image(path) for path in paths if path is not None),
         )
+
+    @cached_property
+    def restricted_texts(self) -> frozenset[str]:
+        """The texts of restricted items, to know one again where it stands in a worked example."""
+        places = [place for place, name in enumerate(self.ids) if name in self.restricted]
+        return frozenset(text for column in self.texts.values() for place in places if (text := column[place].strip()))
 
     @cached_property
     def place_of(self) -> dict[str, int]:
@@ -168,7 +176,7 @@ def _of_table(data: Dataset, table: pa.Table, source: Path, show: Sequence[str] 
         for name in columns
         if name.casefold() in IMAGE_COLUMNS
     }
-    return Items(ids, texts, images, data=data)
+    return Items(ids, texts, images, data=data, restricted=restricted_items(table, source))
 
 
 def _texts(column: pa.ChunkedArray) -> list[str]:
@@ -177,7 +185,7 @@ def _texts(column: pa.ChunkedArray) -> list[str]:
 
 def _shown(table: pa.Table, source: Path, show: Sequence[str] | None) -> list[str]:
     """The columns that a model sees. A column that nobody named is not shown: it may hold the answer."""
-    there = [name for name in table.column_names if name != "item"]
+    there = [name for name in table.column_names if name != "item" and name.casefold() != RESTRICTED]
     if show is not None:
         missing = next((name for name in show if name not in there), None)
         if missing is not None:

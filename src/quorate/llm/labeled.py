@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from quorate.data.dataset import Dataset
 from quorate.data.folder import table_files
 from quorate.data.lines import as_json
+from quorate.data.restricted import RESTRICTED
 from quorate.data.write import whole
 from quorate.errors import SchemaError, SettingError
 from quorate.llm.annotate import Annotated
@@ -179,7 +180,9 @@ def _contents(items: Items) -> pa.Table:
         name: pa.array([None if path is None else path.name for path in column], pa.string())
         for name, column in items.images.items()
     }
-    return pa.table({"item": _ids(items), **{k: pa.array(v, pa.string()) for k, v in items.texts.items()}, **images})
+    restricted = {RESTRICTED: pa.array([name in items.restricted for name in items.ids])} if items.restricted else {}
+    texts = {k: pa.array(v, pa.string()) for k, v in items.texts.items()}
+    return pa.table({"item": _ids(items), **texts, **images, **restricted})
 
 
 def _failure_line(failed: Failed) -> str:

@@ -33,6 +33,10 @@ class LocalClient:
         self._waiting: list[_Waiting] = []
         self._worker: asyncio.Task[None] | None = None
 
+    def problem(self) -> None:
+        """Nothing leaves this machine: restricted items may be asked about here."""
+        return
+
     async def send(self, request: Request) -> Answer:
         """The answer. Raises BadRequestError for a prompt that is too long, or a schema without labels."""
         if request.model not in self._models:

@@ -158,9 +158,13 @@ class Sheet:
     @cached_property
     def start(self) -> tuple[Message, ...]:
         """The instructions and the worked examples, the same for every item."""
+        return (Message("system", self.system), *(turn for each in self.examples for turn in self._turns(each)))
+
+    @cached_property
+    def examples(self) -> tuple[Example, ...]:
+        """The worked examples that are shown."""
         examples = [] if self.wanted == "chances" else self.rubric.examples_of(self.questions)
-        turns = [turn for example in examples[: self.most_examples] for turn in self._turns(example)]
-        return (Message("system", self.system), *turns)
+        return tuple(examples[: self.most_examples])
 
     def messages(self, content: Content) -> tuple[Message, ...]:
         """All that is said about one item."""

@@ -14,7 +14,8 @@ from typing import Any
 
 from quorate.errors import MissingExtraError
 from quorate.llm import chat
-from quorate.llm.failures import BrokenError, CallError, SlowError, of_response
+from quorate.llm.boundary import problem_of
+from quorate.llm.failures import BrokenError, CallError, RestrictedError, SlowError, of_response
 from quorate.llm.wire import CANONICAL, Answer, Request
 
 
@@ -35,6 +36,8 @@ class LiteLLMClient:
 
     async def send(self, request: Request) -> Answer:
         """The answer, after one try. Raises CallError by kind."""
+        if request.restricted:  # litellm decides by itself where a call goes
+            raise RestrictedError(problem_of(self) or "")
         body = chat.body(request, "max_tokens")
         try:
             reply = await self._litellm.acompletion(**body, timeout=self._timeout_s, num_retries=0, **self._options)

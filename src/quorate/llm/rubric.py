@@ -69,6 +69,7 @@ class Example(NamedTuple):
     fields: Mapping[str, str]  # what the item shows, by column; of an image, its path
     labels: Mapping[str, str]
     reasoning: str = ""
+    restricted: bool = False  # may not leave the boundary, nor any call that shows it
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ class Rubric:
     show: tuple[str, ...] | None = None  # columns of the items; None: text and images as they are found
     calls: Calls = "together"
     thinking: Thinking = "none"
+    boundary: tuple[str, ...] = ()  # hosts that restricted items may be sent to
 
     def __post_init__(self) -> None:
         if not self.questions:

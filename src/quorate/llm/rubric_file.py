@@ -16,8 +16,9 @@ from quorate.errors import FormatError, MissingExtraError, SchemaError
 from quorate.llm.rubric import KINDS, Example, Kind, Question, Rubric
 from quorate.schema import UNFIT, Option, Schema, Task
 
-ROOT = ("about", "guidelines", "tasks", "examples", "show", "calls", "thinking")
+ROOT = ("about", "guidelines", "tasks", "examples", "show", "calls", "thinking", "boundary")
 TASK = ("name", "kind", "question", "classes", "guidelines")
+OF_EXAMPLE = ("labels", "reasoning", "restricted")  # all else in an example is what the item shows
 MOST_NODES, MOST_DEPTH = 100_000, 20
 CALLS = ("together", "apart")
 THINKING = ("none", "steps")
@@ -88,6 +89,7 @@ class _Reader:
             show=tuple(self._name(each) for each in self._list(root["show"])) if "show" in root else None,
             calls=calls,
             thinking=thinking,
+            boundary=tuple(self._name(each) for each in self._list(root.get("boundary"))),
         )
 
     # ---- tasks --------------------------------------------------------------------------------------------------
@@ -142,10 +144,11 @@ class _Reader:
     def _example(self, entry: Value, schema: Schema) -> Example:
         if not isinstance(entry.of, dict) or "labels" not in entry.of:
             self._refuse("an example without labels", entry, "write {text: ..., labels: {task: class}}")
-        fields = {name: self._string(value) for name, value in entry.of.items() if name not in {"labels", "reasoning"}}
+        fields = {name: self._string(value) for name, value in entry.of.items() if name not in OF_EXAMPLE}
         if not fields:
             self._refuse("an example that shows nothing", entry, "give it the columns of an item, as `text: ...`")
-        return Example(fields, self._labels(entry.of["labels"], schema), self._text(entry.of, "reasoning"))
+        restricted = self._choice(entry.of, "restricted", ("false", "true")) == "true"
+        return Example(fields, self._labels(entry.of["labels"], schema), self._text(entry.of, "reasoning"), restricted)
 
     def _labels(self, labels: Value, schema: Schema) -> dict[str, str]:
         if not isinstance(labels.of, dict):

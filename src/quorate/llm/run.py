@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from quorate.llm.boundary import problem_of
 from quorate.llm.chat import most_usage
 from quorate.llm.client import ChatClient
 from quorate.llm.failures import FATAL, BrokenError, CallError, UnreachedError
@@ -223,6 +224,10 @@ class _Run:
 
     async def _said(self, request: Request, key: str) -> Answer | Failure:
         self._ledger.price(request.model)  # an unknown price is refused before anything is sent
+        outside = problem_of(self._transport) if request.restricted else None
+        if outside is not None:
+            await asyncio.sleep(0)  # others may read meanwhile
+            return Failure("restricted", outside, 0)
         if self._stop is not None:
             await asyncio.sleep(0)  # others may read meanwhile: a million calls may follow
             return Failure(self._stop.kind, self._stop.detail, 0)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from quorate.errors import MissingExtraError
 from quorate.llm import chat
-from quorate.llm.failures import BrokenError, SlowError, of_response
+from quorate.llm.boundary import problem_of
+from quorate.llm.failures import BrokenError, RestrictedError, SlowError, of_response
 from quorate.llm.wire import Answer, Request
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class OpenAIClient:
             import openai
         except ImportError:
             raise MissingExtraError("openai", "llm") from None
+        if request.restricted:  # its HTTP client follows redirects and reads proxies of its own
+            raise RestrictedError(problem_of(self) or "")
         try:
             response = await self._client.chat.completions.with_raw_response.create(
                 **chat.body(request, self._length_field), extra_headers={"X-Client-Request-Id": request.key()}

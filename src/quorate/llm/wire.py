@@ -24,11 +24,13 @@ Kind = Literal[
     "bad request",
     "auth",
     "budget",  # the cap of the ledger is reached: never sent
+    "restricted",  # about a restricted item, to a place outside the boundary: never sent
 ]
 OUTSIDE = -9999.0  # a server's word for "not among the tokens that I list": never a probability
 # made once: an encoder made for every call costs more than what it encodes
 CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 COMPACT = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+OF_KEY = 8  # the first fields of a request, which every key is made of
 Part = Mapping[str, Any]  # a part of a message, as {"type": "text", "text": ...} or {"type": "image_url", ...}
 
 
@@ -40,7 +42,7 @@ class Message(NamedTuple):
 
 
 class Request(NamedTuple):
-    """One call: what decides the answer, and nothing else."""
+    """One call: what decides the answer, and whether it may leave the boundary."""
 
     model: str
     messages: tuple[Message, ...]
@@ -50,6 +52,7 @@ class Request(NamedTuple):
     schema: Mapping[str, Any] | None = None  # a JSON schema that the answer must fulfil
     seed: int | None = None
     sample: int = 0  # number of the sample, where one prompt is answered several times
+    restricted: bool = False  # may not leave the boundary; it decides no answer, so the key does not know it
 
     def key(self) -> str:
         """A name for this call: the same for equal requests, on every machine; 64 hexadecimal digits.
@@ -59,7 +62,8 @@ class Request(NamedTuple):
         >>> Request("m", (Message("user", "Hello"),)).key() == Request("m", (Message("user", "Hello"),), sample=1).key()
         False
         """
-        return hashlib.sha256(canonical([*self._replace(temperature=float(self.temperature))]).encode()).hexdigest()
+        said = [*self._replace(temperature=float(self.temperature))[:OF_KEY]]
+        return hashlib.sha256(canonical(said).encode()).hexdigest()
 
 
 class Token(NamedTuple):

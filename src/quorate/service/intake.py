@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import IO, Any, Literal
 
+from quorate.data.restricted import is_restricted
 from quorate.errors import DataError
 from quorate.schema import Schema
 from quorate.service.problems import MOST_ROWS, Refusal, RowProblem
@@ -15,7 +16,6 @@ from quorate.store.items import NewItem, check_item
 
 Ids = Literal["given", "content"]
 OWN = ("item", "content", "gold", "anchor", "restricted", "scores")  # columns with a meaning; all others are content
-TRUE, FALSE = {"1", "true", "yes"}, {"", "0", "false", "no"}
 
 
 def items_of(file: IO[bytes], kind: str, schema: Schema, ids: Ids) -> Iterator[NewItem]:
@@ -124,13 +124,11 @@ def _gold(row: Row, schema: Schema) -> dict[str, str] | None:
 
 
 def _flag(row: Row, name: str) -> bool:
-    given = row.values.get(name, False)
-    if isinstance(given, bool):
-        return given
-    text = str(given).strip().lower()
-    if text not in TRUE | FALSE:
+    given = row.values.get(name)
+    found = is_restricted(given)
+    if found is None:
         raise _bad(f"{given!r} is neither true nor false", "write true or false", row, name)
-    return text in TRUE
+    return found
 
 
 def _nested_scores(row: Row, schema: Schema) -> dict[str, dict[str, dict[str, float]]] | None:

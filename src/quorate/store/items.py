@@ -177,6 +177,13 @@ def check_item(schema: Schema, item: NewItem, row: int) -> None:
         raise DataError(
             f"an external id has 1 to {MAX_ID} printing characters", mend="shorten or clean it", row=row, column="item"
         )
+    if item.restricted:
+        raise DataError(
+            "the item is restricted, and a campaign shows its items to people",
+            mend="leave restricted items out; models inside a declared boundary may label them",
+            row=row,
+            column="restricted",
+        )
     try:
         json.dumps([dict(item.content), item.gold], allow_nan=False).encode()
     except (ValueError, TypeError, RecursionError) as error:

@@ -86,7 +86,7 @@ def test_a_table_speaks_for_the_item_in_the_prompt():
 
 
 def test_a_row_with_words_of_a_prompt_speaks_for_that_prompt_alone(tmp_path: Path):
-    """Recorded answers of several prompts tell themselves apart by the system message; rows without speak for the rest."""
+    """Recorded answers of several prompts: the system message tells them apart; a row without words takes the rest."""
     table = tmp_path / "answers.jsonl"
     table.write_text(
         '{"text": "an item", "answer": "any"}\n'

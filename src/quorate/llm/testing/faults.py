@@ -20,6 +20,7 @@ Wrong = Literal[
     "auth",
     "bad-request",
     "filtered",
+    "redirect",  # to the address that is told
     # connections
     "silence",
     "reset",
@@ -46,6 +47,7 @@ STATUS: dict[str, tuple[int, str, str, str]] = {  # fault: status, type, code, m
     "auth": (401, "invalid_request_error", "invalid_api_key", "Incorrect API key provided"),
     "bad-request": (400, "invalid_request_error", "invalid_value", "Invalid value for 'messages'"),
     "filtered": (400, "invalid_request_error", "content_filter", "The prompt was filtered"),
+    "redirect": (307, "redirect", "moved", "Moved"),
 }
 BILLED = frozenset({"reset-body", "truncated", "garbage", "no-choices"})  # answered, paid, and lost on the way
 
@@ -57,7 +59,7 @@ class Fault(NamedTuple):
     share: float = 0.0
     at: Sequence[int] = ()  # numbers of calls as the server receives them, from 1
     first: int = 0  # so many tries of every call
-    told: str | None = None  # the header Retry-After, as it stands
+    told: str | None = None  # the header Retry-After, of a redirect Location, as it stands
 
     def strikes(self, number: int, attempt: int, draw: float) -> bool:
         """Whether the call of that number, in its so-manieth try (from 1), goes wrong; draw is uniform in [0, 1)."""

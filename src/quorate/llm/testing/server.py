@@ -53,11 +53,14 @@ class FakeServer:
         seed: int = 0,
         host: str = "127.0.0.1",
         port: int = 0,
+        keep_bodies: bool = False,
     ) -> None:
         self.latency_s = latency_s
         self.faults = faults
         self.counts = Counts()
         self.calls: list[Call] = []
+        self.bodies: list[bytes] = []  # of all calls, whole, if they are to be kept
+        self._keep_bodies = keep_bodies
         self._replies = Replies(table, seed=seed)
         self._limiter = None if requests_per_min is None else Limiter(requests_per_min, burst, time.monotonic())
         self._tell_limits = tell_limits
@@ -138,6 +141,8 @@ class FakeServer:
         now_s = time.monotonic()
         counts = self.counts
         counts.received += 1
+        if self._keep_bodies:
+            self.bodies.append(headers + body)
         given = header(headers, b"x-client-request-id")
         name = given.decode("latin-1") if given else hashlib.blake2b(body, digest_size=16).hexdigest()
         counts.attempts[name] += 1
@@ -165,7 +170,8 @@ class FakeServer:
         """The bytes to send, and how the connection ends where it ends badly."""
         if fault is not None and fault.wrong in STATUS:
             status, kind, code, message = STATUS[fault.wrong]
-            told = {} if fault.told is None else {"Retry-After": fault.told}
+            name_of = "Location" if fault.wrong == "redirect" else "Retry-After"
+            told = {} if fault.told is None else {name_of: fault.told}
             return http(status, error_body(kind, code, message), told)
         if fault is not None and fault.wrong == "reset":
             return b"", "reset"

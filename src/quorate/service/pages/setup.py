@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from quorate.data.restricted import RESTRICTED, is_restricted
 from quorate.errors import DataError, QuorateError, SchemaError, SettingError
 from quorate.policy.stopping import PerTaskConfidence
 from quorate.schema import UNFIT, Schema, Task
@@ -237,7 +238,7 @@ def items_of(
             raise DataError("there is nothing to show", mend="choose columns that are filled", row=row.number)
         known = {task: _plain(values[column]) for task, column in sources.items() if column in values}
         gold = {task: label for task, label in known.items() if label in schema.task(task).code_of}
-        yield NewItem(name, content, gold or None)
+        yield NewItem(name, content, gold or None, restricted=_is_marked(row))
 
 
 # ---- parts ----------------------------------------------------------------------------------------------------------
@@ -260,6 +261,16 @@ def _number(fields: Mapping[str, list[str]], name: str, usual: Number, low: Numb
 
 def _one(fields: Mapping[str, list[str]], name: str) -> str:
     return (fields.get(name) or [""])[-1].strip()
+
+
+def _is_marked(row: Row) -> bool:
+    """Whether a column says that people may not be shown this item."""
+    marks = [(name, is_restricted(mark)) for name, mark in row.values.items() if name.casefold() == RESTRICTED]
+    for name, mark in marks:
+        if mark is None:
+            problem = f"{row.values[name]!r} is neither true nor false"
+            raise DataError(problem, mend="write true or false", row=row.number, column=name)
+    return any(mark for _, mark in marks)
 
 
 def _fine(row: Row) -> Row:
