@@ -58,7 +58,9 @@ def main() -> None:
     parser.add_argument("--seed-items", type=int, default=200)
     parser.add_argument("--tables", action="store_true", help="read the answers from the tables: no server, all items")
     options = parser.parse_args()
-    print(f"{'set':20} {'task':24} {'cand':>4} {'alpha':>6} {'regret, each seed':34} {'mean':>6} {'drop':>6} {'const':>6}")
+    print(
+        f"{'set':20} {'task':24} {'cand':>4} {'alpha':>6} {'regret, each seed':34} {'mean':>6} {'drop':>6} {'const':>6}"
+    )
     for name in options.sets.split(","):
         data = Dataset.read(options.data / name)
         wanted = options.tasks.split(",") if options.tasks else [task.name for task in data.schema.tasks]

@@ -45,7 +45,8 @@ class Candidate(NamedTuple):
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Candidate:
         """Read back."""
-        return cls(*(fields[name] for name in cls._fields[:-1]), tuple(fields["shown"]))
+        parts = fields["model"], fields["prompt"], fields["examples"], fields["thinking"]
+        return cls(*parts, shown=tuple(fields["shown"]))
 
 
 class Answered(NamedTuple):

@@ -5,6 +5,7 @@ The form of an answer is the rubric's own JSON schema, whatever DSPy asks for, s
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -53,10 +54,9 @@ class Engine:
 def dspy_module() -> Any:
     """DSPy. Raises MissingExtraError where it is not installed."""
     try:
-        import dspy
+        return importlib.import_module("dspy")
     except ImportError:
         raise MissingExtraError("dspy", "tune") from None
-    return dspy
 
 
 def _messages(request: Any) -> tuple[Message, ...]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator
+import logging
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -18,7 +19,7 @@ import numpy as np
 from quorate.errors import SettingError
 from quorate.judge.asking import Asker, Space
 from quorate.judge.calibrate import By, Calibrated, calibrate
-from quorate.judge.candidates import Answered, Candidate
+from quorate.judge.candidates import Answered
 from quorate.judge.dspy_engine import Engine, dspy_module
 from quorate.judge.examples import restricted
 from quorate.judge.map_grades import shares
@@ -76,7 +77,7 @@ class DspySearch:
         train, valid = self._split(asker, program)
         lm = dspy.LM(f"openai/{model}" if "/" not in model else model, engine=engine, cache=False, num_retries=0)
         lm.model = model
-        with _quiet(dspy), dspy.context(lm=lm, adapter=dspy.JSONAdapter()):
+        with _quiet(), dspy.context(lm=lm, adapter=dspy.JSONAdapter()):
             try:
                 best = self._tuner(dspy, program).compile(
                     dspy.Predict(program.signature(dspy)), trainset=train, valset=valid
@@ -117,10 +118,10 @@ class Program:
         sheet = Sheet(Prompts(), asker.rubric, asker.rubric.questions)
         self._asked: tuple[Asked, ...] = sheet.asked
         self._inputs = {name: _field(name, "text", place) for place, name in enumerate(asker.items.texts, start=1)}
-        self._outputs = {
-            each.key: _field(each.key, "answer", place) for place, each in enumerate(sheet.asked, start=1)
+        self._outputs = {each.key: _field(each.key, "answer", place) for place, each in enumerate(sheet.asked, start=1)}
+        properties = {
+            self._outputs[key]: form for key, form in sheet.schema["properties"].items() if key in self._outputs
         }
-        properties = {self._outputs[key]: form for key, form in sheet.schema["properties"].items() if key in self._outputs}
         self.schema = {**sheet.schema, "properties": properties, "required": list(properties)}
         self.most_tokens = sheet.most_tokens() + 16 * len(properties)
         told = (asker.rubric.about, asker.rubric.guidelines, Prompts().render("questions.jinja", **sheet.told()))
@@ -143,7 +144,9 @@ class Program:
     def example(self, place: int) -> Any:
         """An item with the class that most people gave it."""
         labels = {
-            self._outputs[each.key]: each.question.ids[int(self._people[each.question.task.name].people[place].argmax())]
+            self._outputs[each.key]: each.question.ids[
+                int(self._people[each.question.task.name].people[place].argmax())
+            ]
             for each in self._asked
         }
         made = dspy_module().Example(**self._fields(place), **labels, place=place)
@@ -151,7 +154,9 @@ class Program:
 
     def score(self, example: Any, said: Any, _trace: Any = None) -> float:
         """How near a prediction is to people, 1 at best: agreement, of grades 1 less the squared distance."""
-        each = [self._near(asked, example.place, getattr(said, self._outputs[asked.key], None)) for asked in self._asked]
+        each = [
+            self._near(asked, example.place, getattr(said, self._outputs[asked.key], None)) for asked in self._asked
+        ]
         return float(np.mean(each))
 
     def items_of(self, demos: Any) -> tuple[str, ...]:
@@ -184,10 +189,8 @@ def _whole(answered: Answered) -> bool:
 
 
 @contextlib.contextmanager
-def _quiet(dspy: Any) -> Iterator[None]:
+def _quiet() -> Generator[None]:
     """DSPy prints as it goes; a library does not."""
-    import logging
-
     logger = logging.getLogger("dspy")
     level = logger.level
     logger.setLevel(logging.CRITICAL)
