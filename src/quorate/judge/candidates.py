@@ -35,7 +35,8 @@ class Candidate(NamedTuple):
     @property
     def parts(self) -> tuple[str, str, str, str]:
         """What candidates may have in common: figures of candidates that share a part are shrunken together."""
-        return self.model, self.prompt, self.examples, self.thinking
+        family, _, variant = self.model.partition(MARK)
+        return family, MARK.join(part for part in (variant, self.prompt) if part), self.examples, self.thinking
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON spells it."""
@@ -44,7 +45,8 @@ class Candidate(NamedTuple):
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Candidate:
         """Read back."""
-        return cls(*(fields[name] for name in cls._fields[:-1]), tuple(fields["shown"]))
+        parts = fields["model"], fields["prompt"], fields["examples"], fields["thinking"]
+        return cls(*parts, shown=tuple(fields["shown"]))
 
 
 class Answered(NamedTuple):
