@@ -130,7 +130,7 @@ def main() -> None:
     options.add_argument("--judges", type=int, default=1000)
     options.add_argument("--items", default="30,100,300")
     options.add_argument("--level", type=float, default=0.05)
-    options.add_argument("--proof", choices=["weights", "exact"], default="weights")
+    options.add_argument("--proof", choices=["weights", "exact", "student"], default="weights")
     options.add_argument("--worlds", default=None, help="names, separated by semicolons; default all")
     options.add_argument("--out", type=Path, default=None)
     given = options.parse_args()
@@ -139,7 +139,9 @@ def main() -> None:
         world = WORLDS[name]
         ordered = world(np.random.default_rng(0), 8).task.ordered
         figures: tuple[Figure, ...] = ("mse", "kappa", "agreement") if ordered else ("kappa", "agreement")
-        rules = {f"{x}{kind}": rule for x in figures for kind, rule in rules_of(world, x, given.level, given.proof).items()}
+        rules = {
+            f"{x}{kind}": rule for x in figures for kind, rule in rules_of(world, x, given.level, given.proof).items()
+        }
         for n_items in map(int, given.items.split(",")):
             shares = let_through(world, list(rules.values()), n_items, given.judges, seed=1)
             for rule, share in zip(rules, shares, strict=True):
