@@ -90,7 +90,8 @@ class Money:
 class Running:
     """A confidence sequence of the mean of losses from 0 to 1: it holds at all times at once [waudbysmith2024].
 
-    The predictable plug-in of an empirical Bernstein bound (their theorem 2).
+    The predictable plug-in of an empirical Bernstein bound (their theorem 2). It is of one mean that does not change:
+    after a change it lags, and the alarms are what tells.
     """
 
     n: int = 0

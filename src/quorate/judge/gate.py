@@ -74,16 +74,15 @@ class Decision:
     def from_json(cls, plain: dict[str, Any]) -> Decision:
         """The decision that was written. Raises FormatError where something else was."""
         try:
-            return cls(
-                **{
-                    **plain,
-                    "classes": tuple(plain["classes"]),
-                    "reasons": tuple(plain["reasons"]),
-                    "rule": Rule(**plain["rule"]),
-                    "shown": tuple(Shown(**each) for each in plain["shown"]),
-                    "figures": tuple(Measured(**each) for each in plain["figures"]),
-                }
-            )
+            parts: dict[str, Any] = {
+                **plain,
+                "classes": tuple(plain["classes"]),
+                "reasons": tuple(plain["reasons"]),
+                "rule": Rule(**plain["rule"]),
+                "shown": tuple(Shown(**each) for each in plain["shown"]),
+                "figures": tuple(Measured(**each) for each in plain["figures"]),
+            }
+            return cls(**parts)
         except (KeyError, TypeError) as error:
             mend = "decide again; a gate's file is not for editing"
             raise FormatError(f"no decision of a gate ({error})", mend=mend) from error

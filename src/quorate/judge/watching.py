@@ -30,7 +30,7 @@ class Reading(NamedTuple):
     changed: bool
     since: int | None  # after an alarm or a change: the last good grading, counted from 1; 0: none
     mean: float | None  # of the losses watched
-    low: float | None  # with `high`: holds at all times at once, with probability 1 - level
+    low: float | None  # with `high`: while the judge is as it was: at all times at once, with probability 1 - level
     high: float | None
     evidence: Mapping[str, float]  # log of the most money so far over what alarms, in nats: 0 alarms
 
@@ -198,7 +198,8 @@ class Watch:
             parts = {name: Money(**_copied(plain[name])) for name in ("worse", "above", "odd")}
             anchors = {name: Anchor(**_copied(each)) for name, each in plain["anchors"].items()}
             rest: dict[str, Any] = {name: value for name, value in plain.items() if name != "version"}
-            return cls(**{**rest, **parts, "anchors": anchors, "running": Running(**plain["running"])})
+            rest |= {**parts, "anchors": anchors, "running": Running(**plain["running"])}
+            return cls(**rest)
         except (KeyError, TypeError, AttributeError) as error:
             raise FormatError(f"no state of a watch ({error})", mend=mend) from error
 

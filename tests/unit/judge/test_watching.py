@@ -52,7 +52,7 @@ def test_a_judge_that_answers_worse_raises_the_alarm_and_names_the_last_good_gra
     assert watch.alarm
     assert watch.changed
     assert watch.since is not None
-    assert 195 <= watch.since <= 225
+    assert 180 <= watch.since <= 210
     assert watch.reading.alarm in {"worse", "above"}
 
 
