@@ -117,13 +117,15 @@ def swapped(streams: int, drop: float) -> list[dict[str, Any]]:
                     world = World(accuracy, persistence, gradings=gradings)
                     found = [_caught(world, swap, drop, seed) for seed in range(streams)]
                     rows.append({**world._asdict(), "swap": swap, **_summary(found)})
-                    print("  ".join(f"{k} {v:.2f}" if isinstance(v, float) else f"{k} {v}" for k, v in rows[-1].items()))
+                    print(
+                        "  ".join(f"{k} {v:.2f}" if isinstance(v, float) else f"{k} {v}" for k, v in rows[-1].items())
+                    )
                     sys.stdout.flush()
     return rows
 
 
 def _caught(world: World, swap: int, drop: float, seed: int) -> dict[str, float]:
-    rng = np.random.default_rng((2, seed))
+    rng = np.random.default_rng((3, seed))
     watch, place, loss, said, mean = stream(world, swap + 600, rng, swap=swap, drop=drop)
     followed(watch, place, loss, said, until="alarm")
     after = peer(loss, mean)

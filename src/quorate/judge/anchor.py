@@ -22,7 +22,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
@@ -36,6 +35,7 @@ STAKES: Float64[Array, "stakes"] = np.array([0.1, 0.25, 0.5, 0.8])
 EPOCH = 40  # bets between two starts
 MOST_STARTS = 40  # alive; beyond it the poorest is cashed in, which is a bet of 0 from then on
 STEPS = 40
+ALERT = 0.4  # nats that a walk has risen above its least: one comparison for the worse; from then on all are made
 
 
 @dataclass
@@ -80,16 +80,18 @@ class Money:
         """The money of starts to come: Σ_{k > K} 1/(k (k + 1)) = 1/(K + 1)."""
         return 1 / (self.starts + 1)
 
-    def as_json(self) -> dict[str, Any]:
-        """Everything as JSON holds it, exactly."""
-        return dict(vars(self))
+    @property
+    def alert(self) -> bool:
+        """Whether the last bets were won: a reason to bet more often, which only bets themselves may give."""
+        return self.walk - self.least > ALERT
 
 
 @dataclass
 class Running:
     """A confidence sequence of the mean of losses from 0 to 1: it holds at all times at once [waudbysmith2024].
 
-    The predictable plug-in of an empirical Bernstein bound (their theorem 2).
+    The predictable plug-in of an empirical Bernstein bound (their theorem 2). It is of one mean that does not change:
+    after a change it lags, and the alarms are what tells.
     """
 
     n: int = 0
@@ -121,9 +123,9 @@ class Running:
 def ceiling(losses: Sequence[float], most: float, level: float) -> float:
     """An upper bound of the anchors' mean loss from one loss of each, in the loss's unit.
 
-    It is the least u at which mean_λ Π_a (1 - λ (loss_a - u) / (most - u)) reaches 1/level. For anchors of means p_a the
-    expected product is Π (1 - λ (p_a - u) / (most - u)) <= 1 wherever their mean is u or more, by the inequality of the
-    means, so the bound fails with at most the level: given the anchors, and in whichever order [waudbysmith2024].
+    It is the least u at which mean_λ Π_a (1 - λ (loss_a - u) / (most - u)) reaches 1/level. For anchors of means p_a
+    the expected product is Π (1 - λ (p_a - u) / (most - u)) <= 1 wherever their mean is u or more, by the inequality of
+    the means, so the bound fails with at most the level: given the anchors, and in whichever order [waudbysmith2024].
 
     Raises SettingError where there is no loss, or one lies outside 0 to `most`.
     """

@@ -74,7 +74,7 @@ def shown_above(claim: Claim, above: float, level: float, need: float) -> bool:
 def share_bound(successes: float, n: int, level: float) -> float:
     """The exact lower bound of a share from independent answers, each right or wrong [clopper1934].
 
-    >>> round(share_bound(10, 10, 0.05), 3)
+    >>> round(share_bound(10.0, 10, 0.05), 3)
     0.741
     """
     return float(betaincinv(successes, n - successes + 1, level)) if successes > 0 else 0.0

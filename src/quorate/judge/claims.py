@@ -2,7 +2,8 @@
 
 With j, o the mean losses of the judge and of people among themselves, and j', o' those of chance (a grade beside
 people's of another item), kappa is 1 - j/j' and people's own 1 - o/o'. A product or a mean over two items is replaced
-by its projection on each (at the worst item: by its mean): f(i) = E[d(i, other)] + E[d(other, i)] - mean, whose mean is that of d [hoeffding1948].
+by its projection on each (at the worst item: by its mean), f(i) = E[d(i, other)] + E[d(other, i)] - mean, whose mean
+is that of d [hoeffding1948].
 """
 
 from __future__ import annotations

@@ -54,16 +54,22 @@ def measured(
 
     Raises SettingError where nothing is known, or a slice names another number of items.
     """
+    order = np.argsort(of.items, kind="stable")  # by name, so that resamples do not see how the items lay
+    whole_slices = {column: _sized(column, values, of)[order] for column, values in (slices or {}).items()}
+    of, grades = of.select(order), None if grades is None else grades[order]
     rows = _party_rows(of, grades, None, None, level, seed) + _class_rows(of, grades, level, seed)
-    for column, values in (slices or {}).items():
-        if len(values) != len(of.items):
-            raise SettingError(f"slice {column!r} has {len(values)} values for {len(of.items)} items")
-        names = np.array(["" if value is None else str(value) for value in values])
+    for column, names in whole_slices.items():
         for name in np.unique(names[of.known]).tolist():
             kept = names == name
             part = None if grades is None else grades[kept]
             rows += _party_rows(of.select(kept), part, column, name or None, level, seed)
     return tuple(rows)
+
+
+def _sized(column: str, values: Sequence[str | None], of: Graded) -> Shaped[Array, "items"]:
+    if len(values) != len(of.items):
+        raise SettingError(f"slice {column!r} has {len(values)} values for {len(of.items)} items")
+    return np.array(["" if value is None else str(value) for value in values])
 
 
 def _party_rows(

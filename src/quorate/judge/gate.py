@@ -2,7 +2,8 @@
 
 It opens only if all of this is shown: the figure reaches its threshold, or people's own less a margin; the judge beats
 the best constant; people agree enough for the figure to mean anything. A judge of whom any of it is false is let
-through with at most the level, since it must pass that test too [berger1982]. How it is shown is told in `bounds`; the items must be a random sample of those to be labeled.
+through with at most the level, since it must pass that test too [berger1982]. How it is shown is told in `bounds`; the
+items must be a random sample of those to be labeled.
 Every further try on the same items has a smaller level, so that all tries together keep the stated one.
 """
 
@@ -73,16 +74,15 @@ class Decision:
     def from_json(cls, plain: dict[str, Any]) -> Decision:
         """The decision that was written. Raises FormatError where something else was."""
         try:
-            return cls(
-                **{
-                    **plain,
-                    "classes": tuple(plain["classes"]),
-                    "reasons": tuple(plain["reasons"]),
-                    "rule": Rule(**plain["rule"]),
-                    "shown": tuple(Shown(**each) for each in plain["shown"]),
-                    "figures": tuple(Measured(**each) for each in plain["figures"]),
-                }
-            )
+            parts: dict[str, Any] = {
+                **plain,
+                "classes": tuple(plain["classes"]),
+                "reasons": tuple(plain["reasons"]),
+                "rule": Rule(**plain["rule"]),
+                "shown": tuple(Shown(**each) for each in plain["shown"]),
+                "figures": tuple(Measured(**each) for each in plain["figures"]),
+            }
+            return cls(**parts)
         except (KeyError, TypeError) as error:
             mend = "decide again; a gate's file is not for editing"
             raise FormatError(f"no decision of a gate ({error})", mend=mend) from error
@@ -138,7 +138,7 @@ def shown(of: Losses, rule: Rule, level: float, *, kappa_of_people: Losses) -> t
             if rule.proof == "exact"
             else claims.people_kappa(kappa_of_people)
         )
-        bound, passed = lower_bound(claim, level, (-1.0, 1.0), rule.people)
+        bound, passed = lower_bound(claim, level, (-1.0, 1.0), rule.people, rule.proof)
         found.append(Shown("people", "people's kappa among themselves", value, bound, rule.people, passed))
     return tuple(found)
 
@@ -148,7 +148,7 @@ def _threshold(of: Losses, rule: Rule, level: float, rng: np.random.Generator) -
     assert rule.threshold is not None
     value, words = estimate(of, rule.figure, "judge"), f"the judge's {rule.figure} with people"
     if rule.figure == "kappa":
-        bound, passed = lower_bound(_kappa(of, rule, rng), level, (-1.0, 1.0), rule.threshold)
+        bound, passed = lower_bound(_kappa(of, rule, rng), level, (-1.0, 1.0), rule.threshold, rule.proof)
         return Shown("figure", words, value, bound, rule.threshold, passed)
     if rule.figure == "agreement" and (of.people.sum(axis=1) == 1).all():  # right or wrong: exact, and costs nothing
         bound = share_bound(float((1 - of.own).sum()), len(of.own), level)
@@ -156,7 +156,7 @@ def _threshold(of: Losses, rule: Rule, level: float, rng: np.random.Generator) -
     shift = 1.0 if rule.figure == "agreement" else 0.0  # agreement = 1 - loss; of mse and mae, less is better
     need = rule.threshold - 1 if shift else -rule.threshold
     claim = claims_exact.small_loss(of, rng) if rule.proof == "exact" else claims.small_loss(of)
-    bound, passed = lower_bound(claim, level, (-of.most, 0.0), need)
+    bound, passed = lower_bound(claim, level, (-of.most, 0.0), need, rule.proof)
     return Shown("figure", words, value, bound + 1 if shift else -bound, rule.threshold, passed)
 
 
@@ -170,7 +170,7 @@ def _beside_people(of: Losses, rule: Rule, level: float, rng: np.random.Generato
         span = (-2.0, 1.0)
     else:
         claim, span = claims_exact.beside_people(of, rng) if exact else claims.beside_people(of), (-of.most, of.most)
-    bound, passed = lower_bound(claim, level, span, -rule.margin)
+    bound, passed = lower_bound(claim, level, span, -rule.margin, rule.proof)
     words = f"by how much the judge's {rule.figure} is better than people's own"
     return Shown("figure beside people", words, value, bound, -rule.margin, passed)
 
@@ -179,7 +179,7 @@ def _constant(of: Losses, rule: Rule, level: float, rng: np.random.Generator) ->
     """A judge that beats the best class beats every class: no level is split between them [berger1982]."""
     value = _better(rule, estimate(of, rule.figure, "judge"), estimate(of, rule.figure, "constant"))
     span = (-1.0, 1.0) if rule.figure == "kappa" else (-of.most, of.most)
-    bound, passed = min(lower_bound(claim, level, span, 0.0) for claim in _constants(of, rule, rng))
+    bound, passed = min(lower_bound(claim, level, span, 0.0, rule.proof) for claim in _constants(of, rule, rng))
     words = f"by how much the judge's {rule.figure} is better than the best constant's"
     return Shown("constant", words, value, bound, 0.0, passed)
 

@@ -25,7 +25,7 @@ class Rule:
     margin: float = 0.0  # without a threshold: by how much, in the figure's unit, people may agree better
     level: float = 0.05  # the largest probability that a judge that should not pass is let through
     people: float | None = FAIR  # the least kappa between people; None where people are not asked
-    proof: Proof = "weights"  # or "exact": proved for every distribution, from more items
+    proof: Proof = "weights"  # how a bound is shown; see `bounds` for the other two
 
     def __post_init__(self) -> None:
         if self.figure not in LOSS:
@@ -36,8 +36,8 @@ class Rule:
             raise SettingError(f"a gate's margin must be a number from 0 up, not {self.margin}")
         if self.threshold is not None and not math.isfinite(self.threshold):
             raise SettingError(f"a gate's threshold must be a number, not {self.threshold}")
-        if self.proof not in ("weights", "exact"):
-            raise SettingError(f"a gate's proof is weights or exact, not {self.proof!r}")
+        if self.proof not in ("weights", "exact", "student"):
+            raise SettingError(f"a gate's proof is weights, exact or student, not {self.proof!r}")
         if self.people is not None and not -1 <= self.people < 1:
             raise SettingError(f"the least kappa between people must lie between -1 and 1, not {self.people}")
 

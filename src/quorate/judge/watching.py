@@ -1,7 +1,7 @@
 """A watch: anchors graded again in blind mix, and whether the judge is still the one that passed.
 
-It holds at every time at once: over an endless stream of an unchanged judge, P(`alarm` ever) <= level, half of it for
-*worse*, a quarter for *above*, a quarter for the ceiling itself; and P(`changed` ever) <= level (see `anchor`). The
+It holds at every time at once: over an endless stream of an unchanged judge, P(`alarm` ever) <= level, 3/4 of it for
+*worse*, 1/8 for *above*, 1/8 for the ceiling itself; and P(`changed` ever) <= level (see `anchor`). The
 state is JSON, and a watch that is read back goes on exactly as it would have.
 """
 
@@ -17,6 +17,9 @@ from quorate.errors import FormatError, SettingError
 from quorate.judge.anchor import Money, Running, ceiling
 
 VERSION = 1
+WORSE, ABOVE = 3 / 4, 1 / 8  # of the level; the ceiling has what is left
+QUIET_COMPARED, QUIET_MATCHED = 1 / 2, 1 / 3  # of the gradings; the others are stored, so that the stock stays
+MOST_STORED = 8  # losses or answers of an anchor; the oldest are kept, for they are of the judge that passed
 
 
 class Reading(NamedTuple):
@@ -27,20 +30,18 @@ class Reading(NamedTuple):
     changed: bool
     since: int | None  # after an alarm or a change: the last good grading, counted from 1; 0: none
     mean: float | None  # of the losses watched
-    low: float | None  # with `high`: holds at all times at once, with probability 1 - level
+    low: float | None  # with `high`: while the judge is as it was: at all times at once, with probability 1 - level
     high: float | None
     evidence: Mapping[str, float]  # log of the most money so far over what alarms, in nats: 0 alarms
 
 
 @dataclass
 class Anchor:
-    """What is kept of one anchor: its losses and answers not used yet, and how many there were of each bet."""
+    """What is kept of one anchor: its losses and answers not used yet, and how often it was graded."""
 
     losses: list[float] = field(default_factory=list[float])
     answers: list[str] = field(default_factory=list[str])
     graded: int = 0
-    compared: int = 0
-    matched: int = 0
 
 
 @dataclass
@@ -89,7 +90,7 @@ class Watch:
         if not every or not all(0 <= loss <= most for loss in every):
             raise SettingError(f"a watch starts from losses of anchors from 0 to {most}, at least one")
         first = [each.losses[0] for each in anchors.values() if each.losses]
-        return cls(level=level, most=most, ceiling=ceiling(first, most, level / 4), seed=seed, anchors=anchors)
+        return cls(level=level, most=most, ceiling=ceiling(first, most, level * ABOVE), seed=seed, anchors=anchors)
 
     # ---- one more grading -------------------------------------------------------------------------------------------
     def update(self, anchor: str, loss: float, answer: str | None = None) -> Reading:
@@ -114,12 +115,11 @@ class Watch:
         return self.reading
 
     def _compare(self, name: str, kept: Anchor, loss: float) -> None:
-        """Beside the oldest loss not used, at first and then every other time; else it is stored."""
-        if not kept.losses or (kept.compared and self._coin(name, kept) >= 1 / 2):
-            kept.losses.append(loss)
+        """Beside the oldest loss not used: every other time, and each time while alert; else it is stored."""
+        if not kept.losses or not (self.worse.alert or self._coin(name, kept) < QUIET_COMPARED):
+            kept.losses = [*kept.losses, loss][:MOST_STORED]
             return
         difference = loss - kept.losses.pop(0)
-        kept.compared += 1
         size = abs(difference)
         if not size:
             self.worse.bet(0.0, self.n)
@@ -130,12 +130,11 @@ class Watch:
         self.scale += (size - self.scale) / self.differences
 
     def _match(self, name: str, kept: Anchor, answer: str) -> None:
-        """Beside the two oldest answers not used, at first and then every third time; else it is stored."""
-        if len(kept.answers) < 2 or (kept.matched and self._coin(name, kept) >= 1 / 3):
-            kept.answers.append(answer)
+        """Beside the two oldest answers not used: every third time, and each time while alert; else it is stored."""
+        if len(kept.answers) < 2 or not (self.odd.alert or self._coin(name, kept) < QUIET_MATCHED):
+            kept.answers = [*kept.answers, answer][:MOST_STORED]
             return
         first, second = kept.answers.pop(0), kept.answers.pop(0)
-        kept.matched += 1
         kinds = len({first, second, answer})
         self.odd.bet((2.0 if first == second else -1.0) if kinds == 2 else 0.0, self.n)
 
@@ -146,8 +145,8 @@ class Watch:
 
     def _judge(self) -> None:
         if self.alarmed is None:
-            for name, money, share in (("worse", self.worse, 2), ("above", self.above, 4)):
-                if money.most >= math.log(share / self.level):
+            for name, money, share in (("worse", self.worse, WORSE), ("above", self.above, ABOVE)):
+                if money.most >= -math.log(share * self.level):
                     self.alarmed, self.alarmed_at, self.alarmed_since = name, self.n, money.since
                     break
         if self.changed_at is None and self.odd.most >= math.log(1 / self.level):
@@ -176,9 +175,9 @@ class Watch:
         low, value, high = (None, None, None) if mean is None else (mean[1], mean[0], mean[2])
         found = [None if each is None else each * self.most for each in (value, low, high)]
         evidence = {
-            "worse": self.worse.most - math.log(2 / self.level),
-            "above": self.above.most - math.log(4 / self.level),
-            "changed": self.odd.most - math.log(1 / self.level),
+            "worse": self.worse.most + math.log(WORSE * self.level),
+            "above": self.above.most + math.log(ABOVE * self.level),
+            "changed": self.odd.most + math.log(self.level),
         }
         return Reading(self.n, self.alarmed, self.changed, self.since, found[0], found[1], found[2], evidence)
 
@@ -198,9 +197,9 @@ class Watch:
         try:
             parts = {name: Money(**_copied(plain[name])) for name in ("worse", "above", "odd")}
             anchors = {name: Anchor(**_copied(each)) for name, each in plain["anchors"].items()}
-            rest = {name: value for name, value in plain.items() if name not in {"version", "anchors", *parts}}
-            rest["running"] = Running(**plain["running"])
-            return cls(**rest, anchors=anchors, **parts)
+            rest: dict[str, Any] = {name: value for name, value in plain.items() if name != "version"}
+            rest |= {**parts, "anchors": anchors, "running": Running(**plain["running"])}
+            return cls(**rest)
         except (KeyError, TypeError, AttributeError) as error:
             raise FormatError(f"no state of a watch ({error})", mend=mend) from error
 
