@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 
@@ -19,15 +21,22 @@ from quorate.store.items import NewItem, check_item
 SCHEMA = Schema((Task("tone", ("good", "bad")),))
 
 
-def body(content: bytes) -> IO[bytes]:
+@contextmanager
+def body(content: bytes) -> Iterator[IO[bytes]]:
     """An upload as the service keeps it aside."""
-    file = SpooledTemporaryFile(max_size=1 << 20)  # noqa: SIM115 - in memory
-    file.write(content)
-    return file
+    with SpooledTemporaryFile(max_size=1 << 20) as file:
+        file.write(content)
+        yield file
 
 
-def lines(*rows: dict[str, Any]) -> IO[bytes]:
-    return body("\n".join(map(json.dumps, rows)).encode())
+def checked(content: bytes, kind: str) -> int:
+    """How many items it holds."""
+    with body(content) as file:
+        return check_items(file, kind, SCHEMA, "given")
+
+
+def lines(*rows: dict[str, Any]) -> bytes:
+    return "\n".join(map(json.dumps, rows)).encode()
 
 
 @pytest.mark.parametrize("mark", [True, "yes", 1])
@@ -35,22 +44,23 @@ def test_a_restricted_item_is_refused_with_its_row(mark: object) -> None:
     """The whole upload waits until it is left out; its content stands in no message."""
     rows = lines({"item": "a", "text": "open"}, {"item": "b", "text": "closed words", "restricted": mark})
     with pytest.raises(Refusal, match="row 2: the item is restricted, and a campaign shows its items") as refused:
-        check_items(rows, JSONL, SCHEMA, "given")
+        checked(rows, JSONL)
     assert "closed words" not in str(refused.value)
     assert refused.value.rows[0].column == "restricted"
 
 
 def test_items_that_are_marked_as_open_pass() -> None:
     """False, empty or absent; what is neither true nor false is not guessed."""
-    assert check_items(body(b"item,text,restricted\na,x,false\nb,y,\nc,z,0\n"), CSV, SCHEMA, "given") == 3
+    assert checked(b"item,text,restricted\na,x,false\nb,y,\nc,z,0\n", CSV) == 3
     with pytest.raises(Refusal, match="'perhaps' is neither true nor false"):
-        check_items(body(b"item,text,restricted\na,x,perhaps\n"), CSV, SCHEMA, "given")
+        checked(b"item,text,restricted\na,x,perhaps\n", CSV)
 
 
 def test_the_page_for_new_campaigns_keeps_to_the_column_too() -> None:
     """Whichever columns were chosen to be shown."""
     fields = {"id_column": ["item"], "looked": ["1"], "shown": ["text"]}
-    made = list(items_of_page(lines({"item": "a", "text": "x", "Restricted": "true"}), JSONL, SCHEMA, fields, {}))
+    with body(lines({"item": "a", "text": "x", "Restricted": "true"})) as rows:
+        made = list(items_of_page(rows, JSONL, SCHEMA, fields, {}))
     assert [item.restricted for item in made] == [True]
     with pytest.raises(DataError, match="column 'restricted'"):
         check_item(SCHEMA, made[0], 1)
