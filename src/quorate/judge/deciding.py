@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from quorate.data.dataset import Dataset
@@ -15,8 +16,9 @@ from quorate.errors import SettingError
 from quorate.judge.answers import Read
 from quorate.judge.asked import judge_of
 from quorate.judge.figures import Slices
-from quorate.judge.folder import GATE, PEOPLE, ROLES, WATCH, JudgeFolder, Standing
+from quorate.judge.folder import GATE, GATE_PAGE, PEOPLE, ROLES, WATCH, JudgeFolder, Standing
 from quorate.judge.gate import Decision, gate
+from quorate.judge.gate_page import write_gate_report
 from quorate.judge.rule import Rule
 from quorate.judge.seed import read_seed
 from quorate.judge.watching import Watch
@@ -29,7 +31,6 @@ class Decided(NamedTuple):
     """What the gate decided, task by task."""
 
     decisions: tuple[Decision, ...]
-    closed: Mapping[str, tuple[str, ...]]  # why, of the tasks that stay closed
     standing: Standing
 
 
@@ -38,7 +39,7 @@ def decide(
     says: Says,
     rule: Rule,
     *,
-    slices: Mapping[str, Slices] | None = None,
+    slices: Slices | None = None,
     alarm_level: float = 0.05,
     seed: int = 0,
 ) -> Decided:
@@ -52,29 +53,24 @@ def decide(
     roles = read_seed(folder.sealed(ROLES, "seeded"))
     reads = says(roles.of("gate"))
     _check(reads)
+    disagreed = _disagreed(standing)
     found = tuple(
-        gate(each.of, rule, grades=each.grades, tries=standing.tries + 1, slices=(slices or {}).get(task))
-        for task, each in reads.items()
+        _with_people(gate(each.of, rule, grades=each.grades, tries=standing.tries + 1, slices=slices), disagreed)
+        for each in reads.values()
     )
-    closed = {each.task: each.reasons for each in found if not each.open}
-    for task in _disagreed(standing):
-        if task in reads:
-            closed[task] = (DISAGREE, *closed.get(task, ()))
-    open_ = [each.task for each in found if each.task not in closed]
-    names = [GATE]
-    _write(folder, GATE, {"decisions": [each.as_json() for each in found], "closed": closed})
+    open_ = [each.task for each in found if each.open]
+    anchors = says(roles.of("anchor")) if open_ else {}
+    write_gate_report(found, folder.path)
     if open_:
-        anchors = says(roles.of("anchor"))
         _write(folder, WATCH, watches(anchors, open_, level=alarm_level, seed=seed))
-        names.append(WATCH)
     detail: dict[str, Any] = {
         "open": open_,
-        "closed": {task: list(why) for task, why in closed.items()},
+        "closed": {each.task: list(each.reasons) for each in found if not each.open},
         "tries": standing.tries + 1,
         "decisions": {each.task: each.id for each in found},
-        "files": {GATE: folder.digest(GATE)},
+        "files": {name: folder.digest(name) for name in (GATE, GATE_PAGE)},
     }
-    return Decided(found, closed, folder.take("gated", **detail))
+    return Decided(found, folder.take("gated", **detail))
 
 
 def watches(anchors: Mapping[str, Read], tasks: Sequence[str], *, level: float, seed: int) -> dict[str, Any]:
@@ -115,6 +111,13 @@ def _check(reads: Mapping[str, Read]) -> None:
 def _disagreed(standing: Standing) -> list[str]:
     said = standing.last.get("seeded", {}).get("people", ())
     return [each["task"] for each in said if each["says"] == "disagree"]
+
+
+def _with_people(decision: Decision, disagreed: Sequence[str]) -> Decision:
+    """Closed where people do not agree, whatever the judge's figures are."""
+    if decision.task not in disagreed:
+        return decision
+    return replace(decision, open=False, reasons=(DISAGREE, *decision.reasons))
 
 
 def _write(folder: JudgeFolder, name: str, value: Mapping[str, Any]) -> None:

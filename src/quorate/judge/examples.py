@@ -69,13 +69,7 @@ def example_of(place: int, items: Items, people: Mapping[str, Graded]) -> Exampl
 
 def restricted(items: Items) -> Bool[Array, "items"]:
     """The items that are marked so in the column `restricted` of their table."""
-    table = None if items.data is None else items.data.items
-    if table is None or "restricted" not in table.column_names:
-        return np.zeros(len(items), bool)
-    marked = dict(zip(table["item"].to_pylist(), table["restricted"].to_pylist(), strict=True))
-    return np.array(
-        [str(marked.get(item, True)).casefold() not in {"false", "0", "none", "no", ""} for item in items.ids]
-    )
+    return np.array([item in items.restricted for item in items.ids], bool)
 
 
 # ---- inside ---------------------------------------------------------------------------------------------------------
