@@ -8,9 +8,9 @@ answers that are right or wrong this is the exact binomial bound [clopper1934]; 
 known in which it fails, and no proof that there is none [learnedmiller2019]. For kappas the projection is estimated, so
 their level rests on simulation: benchmarks/gate.py.
 *student*: the same values without the worst one, and Student's quantile. It shows more from as many items, and breaks
-its level where faults are rare: thirty items without a fault do not prove that faults are unknown. In the worlds of
-benchmarks/gate.py it keeps it for losses and kappas of evenly used classes, and lets through several times its level
-of bad judges where classes are skewed 95 to 5.
+its level where faults are rare: thirty items without a fault do not prove that faults are unknown. Where
+classes are skewed 95 to 5 it lets through several times its level of bad judges, and no number of items is given from
+which it can be trusted (benchmarks/gate.py --proof student).
 *exact*: bets (see `bets`), proved for every number of items and every distribution; it asks for more items.
 """
 
