@@ -21,7 +21,7 @@ OPENAI_KEY, OTHER_KEY = "OPENAI_API_KEY", "QUORATE_API_KEY"
 BaseUrl = Annotated[str, typer.Option("--base-url", help="An OpenAI-compatible server; by default OpenAI's own.")]
 KeyEnv = Annotated[
     str,
-    typer.Option("--key-env", help=f"The variable that holds the key: {OPENAI_KEY}, and {OTHER_KEY} for other servers."),
+    typer.Option("--key-env", help=f"The variable with the key: {OPENAI_KEY}, and {OTHER_KEY} for other servers."),
 ]
 Cap = Annotated[float | None, typer.Option("--cap", min=0, help="Dollars that this step may spend, in all its runs.")]
 PriceFile = Annotated[

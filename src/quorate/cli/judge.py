@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from quorate.cli.arguments import AsJson
+from quorate.cli.judge_steps import amplify, calibrate, gate, watch
+from quorate.cli.judge_where import DEFAULT_FOLDER, Where, there
 from quorate.cli.terminal import console, notes, plural, print_json, table, tell, verb
 from quorate.errors import SettingError
 
 if TYPE_CHECKING:
     from quorate.data.dataset import Dataset
-    from quorate.judge.folder import JudgeFolder, Standing
+    from quorate.judge.folder import Standing
     from quorate.judge.people import PeopleAgree
     from quorate.judge.seeding import Seeding
 
@@ -34,15 +36,13 @@ class ByName(StrEnum):
     DOUBT = "doubt"
 
 
-Where = Annotated[Path, typer.Option("--judge", help="The folder of the judge; made by the first step.")]
-DEFAULT_FOLDER = Path("judge")
 NEXT = {
     None: "quorate judge seed DATA",
     "seeded": "quorate judge calibrate DATA",
-    "calibrated": "quorate judge gate",
+    "calibrated": "quorate judge gate DATA",
     "gated": "quorate judge amplify ITEMS",
-    "amplifying": "quorate judge amplify ITEMS, until everything is labeled; quorate judge watch",
-    "watched": "quorate judge watch, now and then",
+    "amplifying": "quorate judge amplify ITEMS, until everything is labeled; quorate judge watch DATA",
+    "watched": "quorate judge amplify ITEMS; quorate judge watch DATA, now and then",
 }
 
 
@@ -89,27 +89,19 @@ def seed(
 
 def status(where: Where = DEFAULT_FOLDER, *, as_json: AsJson = False) -> None:
     """Where the judge stands, what happened, and what comes next."""
-    folder = _there(where)
+    folder = there(where)
     standing = folder.standing()
     if as_json:
         print_json({**_standing_json(standing), "events": [each._asdict() for each in folder.events()]})
         return
     screen = console()
-    screen.print(f"{where}: {standing.line()}\n", markup=False)
+    screen.print(f"{where}: {standing.line()}\n", markup=False, soft_wrap=True)
     rows = [(event.at.replace("T", " ")[:19], event.step, _told(event.step, event.detail)) for event in folder.events()]
     screen.print(table(("when", "step", "what came of it"), rows, text_columns=3))
     screen.print(f"\nnext: {_next(standing)}", markup=False)
 
 
 # ---- reading --------------------------------------------------------------------------------------------------------
-def _there(where: Path) -> JudgeFolder:
-    from quorate.judge.folder import EVENTS, JudgeFolder
-
-    if not (where / EVENTS).is_file():
-        raise SettingError(f"there is no judge in {where}; begin with `quorate judge seed DATA --judge {where}`")
-    return JudgeFolder(where)
-
-
 def _read(path: Path, rubric: Path | None) -> Dataset:
     """The data; with a rubric its tasks too. Raises SettingError where nobody says what is asked."""
     from quorate.data.dataset import Dataset
@@ -229,4 +221,8 @@ def _next(standing: Standing) -> str:
 
 
 judge.command("seed")(verb(seed))
+judge.command("calibrate")(verb(calibrate))
+judge.command("gate")(verb(gate))
+judge.command("amplify")(verb(amplify))
+judge.command("watch")(verb(watch))
 judge.command("status")(verb(status))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from quorate.cli.arguments import AsJson
-from quorate.cli.connection import BaseUrl, Cap, Inside, InFlight, KeyEnv, PriceFile, Timeout, UnknownPrices, line_to
+from quorate.cli.connection import BaseUrl, Cap, InFlight, Inside, KeyEnv, PriceFile, Timeout, UnknownPrices, line_to
 from quorate.cli.judge_shown import (
     amplified_json,
     calibrated_json,
@@ -77,7 +77,9 @@ def calibrate(
     thinking: Annotated[str, typer.Option(help="Ways to think to try: none, steps.")] = "none",
     examples: Annotated[
         list[str] | None,
-        typer.Option(metavar="'WAY N'", help="Worked examples to try: cover 4, errors 4, random 4; may be given often."),
+        typer.Option(
+            metavar="'WAY N'", help="Worked examples to try: cover 4, errors 4 or random 4; may be given often."
+        ),
     ] = None,
     by: Annotated[
         ObjectiveName, typer.Option(help="Kappa or agreement with people, or squared error or log loss.")
@@ -233,7 +235,7 @@ def gate(
         says = _says(folder, judge, data, line, "gate")
         slices = _slices(folder, data, by_column)
         with progress("gate"):
-            found = decide(folder, lambda names: says(names, 0), rule, slices=slices, alarm_level=alarm_level)
+            found = decide(folder, says, rule, slices=slices, alarm_level=alarm_level)
     if as_json:
         print_json(decided_json(found))
     else:
@@ -278,9 +280,9 @@ def amplify(
         judge = judge_of(folder)
         if not judge.may_be_asked or judge.rubric is None:
             raise SettingError("this judge was chosen among recorded answers: calibrate with --models to ask it")
-        line = _line_of(
-            judge, boundary, base_url=base_url, key_env=key_env, cap=cap, prices=prices, in_flight=in_flight,
-            timeout_s=timeout, allow_unknown=allow_unknown_prices,
+        line = _line(
+            judge.rubric, boundary, (judge.model,), base_url=base_url, key_env=key_env, cap=cap, prices=prices,
+            in_flight=in_flight, timeout_s=timeout, allow_unknown=allow_unknown_prices,
         )  # fmt: skip
         found = _items(items, judge.rubric)
         schema, restricted = judge.rubric.schema, found.restricted

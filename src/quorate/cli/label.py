@@ -7,7 +7,6 @@ hidden in items more often than `--most-turned` allows.
 
 from __future__ import annotations
 
-import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,7 +20,6 @@ from quorate.errors import SettingError
 
 if TYPE_CHECKING:
     from quorate.llm.annotate import Annotated as Done
-    from quorate.llm.boundary import Boundary
     from quorate.llm.calls import Job
     from quorate.llm.canary import Turned
     from quorate.llm.items import Items

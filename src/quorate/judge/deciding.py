@@ -23,7 +23,8 @@ from quorate.judge.rule import Rule
 from quorate.judge.seed import read_seed
 from quorate.judge.watching import Watch
 
-Says = Callable[[Sequence[str]], Mapping[str, Read]]  # the judge's answers to items, by task
+Says = Callable[[Sequence[str], int], Mapping[str, Read]]  # items, and a number: what has another is asked anew
+TIMES = 2  # that anchors are graded at the gate: a change is seen sooner beside two grades than beside one
 DISAGREE = "people do not agree on this task, so no figure of a judge means anything: mend the rubric first"
 
 
@@ -51,7 +52,7 @@ def decide(
     standing = folder.check("gated")
     judge_of(folder)  # its files are those that were calibrated
     roles = read_seed(folder.sealed(ROLES, "seeded"))
-    reads = says(roles.of("gate"))
+    reads = says(roles.of("gate"), 0)
     _check(reads)
     disagreed = _disagreed(standing)
     found = tuple(
@@ -59,7 +60,9 @@ def decide(
         for each in reads.values()
     )
     open_ = [each.task for each in found if each.open]
-    anchors = says(roles.of("anchor")) if open_ else {}
+    anchors = [says(roles.of("anchor"), number) for number in range(TIMES)] if open_ else []
+    for each in anchors:
+        _check(each)
     write_gate_report(found, folder.path)
     if open_:
         _write(folder, WATCH, watches(anchors, open_, level=alarm_level, seed=seed))
@@ -73,20 +76,22 @@ def decide(
     return Decided(found, folder.take("gated", **detail))
 
 
-def watches(anchors: Mapping[str, Read], tasks: Sequence[str], *, level: float, seed: int) -> dict[str, Any]:
-    """The state of a watch of these tasks, from the anchors' first grades. The level is shared among the tasks."""
+def watches(anchors: Sequence[Mapping[str, Read]], tasks: Sequence[str], *, level: float, seed: int) -> dict[str, Any]:
+    """The state of a watch of these tasks, from the anchors' first grades.
+
+    The level is shared among the tasks, and half of it is for judges that answer otherwise, not worse.
+    """
     found = dict[str, Any]()
     for task in tasks:
-        each = anchors[task]
-        known = each.of.known
-        losses = {item: [loss] for item, loss, is_ in _rows(each) if is_}
-        said = {
-            item: [each.of.task.classes[code]]
-            for item, code, is_ in zip(each.of.items, each.of.said.tolist(), known.tolist(), strict=True)
-            if is_
-        }
-        started = Watch.start(losses, said, most=each.most, level=level / len(tasks), seed=seed)
-        found[task] = started.as_json()
+        losses, said = dict[str, list[float]](), dict[str, list[str]]()
+        for each in (reads[task] for reads in anchors):
+            rows = zip(each.of.items, each.losses().tolist(), each.of.said.tolist(), each.of.known, strict=True)
+            for item, loss, code, known in rows:
+                if known:
+                    losses.setdefault(item, []).append(loss)
+                    said.setdefault(item, []).append(each.of.task.classes[code])
+        most = anchors[0][task].most
+        found[task] = Watch.start(losses, said, most=most, level=level / 2 / len(tasks), seed=seed).as_json()
     return {"tasks": found, "rounds": [], "level": level}
 
 
@@ -96,16 +101,12 @@ def people_of_folder(folder: JudgeFolder) -> Dataset:
 
 
 # ---- parts ----------------------------------------------------------------------------------------------------------
-def _rows(each: Read) -> list[tuple[str, float, bool]]:
-    return list(zip(each.of.items, each.losses().tolist(), each.of.known.tolist(), strict=True))
-
-
 def _check(reads: Mapping[str, Read]) -> None:
     if any(each.stopped for each in reads.values()):
-        raise SettingError("the calls ended before every gate item was answered: raise the cap and run again")
+        raise SettingError("the calls ended before every item was answered: raise the cap and run again")
     silent = [task for task, each in reads.items() if not each.of.known.any()]
     if silent:
-        raise SettingError(f"no gate item has both a grade of people and the judge's for task {silent[0]!r}")
+        raise SettingError(f"no item has both a grade of people and the judge's for task {silent[0]!r}")
 
 
 def _disagreed(standing: Standing) -> list[str]:

@@ -1,8 +1,9 @@
 """A round of the watch: some anchors are graded again, and where the judge is no longer the one that passed, all stops.
 
-A round has a number, and its draws follow from it, so that a round that was killed is taken up as it was. An alarm
-closes the gate for the tasks it is about, moves every label made since the last good point aside, and writes the items
-down for people.
+A judge that answers otherwise than it did is no longer the one that passed, even where it is not shown to be worse:
+both raise the alarm. A round has a number, and its draws follow from it, so that a round that was killed is taken up
+as it was. An alarm closes the gate for the tasks it is about, moves every label made since the last good point aside,
+and writes the items down for people.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def watch_round(folder: JudgeFolder, says: Says, n: int, schema: Schema, *, rest
     state["rounds"].append({"graded": graded, "parts": len(numbers(folder.file(AMPLIFIED)))})
     state["tasks"] |= {task: each.as_json() for task, each in watches.items()}
     readings = {task: each.reading for task, each in watches.items()}
-    alarms = tuple(task for task, each in watches.items() if each.alarm)
+    alarms = tuple(task for task, each in watches.items() if each.alarm or each.changed)
     if not alarms:
         _write(folder, state)
         folder.take("watched", round=number, graded=graded, told=f"{graded} anchors graded again, no alarm")

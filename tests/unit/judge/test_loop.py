@@ -14,7 +14,6 @@ from quorate.judge.parts import numbers
 from quorate.judge.rounds import watch_round
 from quorate.judge.rule import Rule
 from quorate.llm.testing.server import FakeServer
-
 from unit.judge import loop
 
 pytestmark = pytest.mark.slow
