@@ -85,7 +85,7 @@ def calibrate(
         ObjectiveName, typer.Option(help="Kappa or agreement with people, or squared error or log loss.")
     ] = ObjectiveName.AGREEMENT,
     optimizer: Annotated[
-        OptimizerName, typer.Option(help="quorate's own search, or DSPy's for examples (extra `tune`).")
+        OptimizerName, typer.Option(help="quorate's own search, or DSPy's for examples (extra `dspy`).")
     ] = OptimizerName.HALVING,
     base_url: BaseUrl = "",
     key_env: KeyEnv = "",

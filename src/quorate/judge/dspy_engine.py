@@ -56,7 +56,7 @@ def dspy_module() -> Any:
     try:
         return importlib.import_module("dspy")
     except ImportError:
-        raise MissingExtraError("dspy", "tune") from None
+        raise MissingExtraError("dspy", "dspy") from None
 
 
 def _messages(request: Any) -> tuple[Message, ...]:

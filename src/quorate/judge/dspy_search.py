@@ -1,4 +1,4 @@
-"""The optimizer by DSPy (extra `tune`): its few-shot random search [khattab2024] finds the examples to show.
+"""The optimizer by DSPy (extra `dspy`): its few-shot random search [khattab2024] finds the examples to show.
 
 DSPy's programs ask through our client, so that journal and cap hold for them as for every call. What DSPy finds are
 worked examples; the candidates that show them are then asked by our own prompts and calibrated like any other, beside

@@ -29,7 +29,7 @@ def test_from_the_seed_to_an_alarm(world: Path, run) -> None:
     """Every step says what it did and what comes next; a swapped model ends with 5, a closed gate with 3."""
     data, where = str(world / "data"), ("--judge", str(world / "judge"))
     rubric = ("--rubric", str(world / "rubric.yaml"))
-    done = run("judge", "seed", data, *where, *rubric, "--items", "400", "--json")
+    done = run("judge", "seed", data, *where, *rubric, "--items", "350", "--json")
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["people"][0]["says"] == "agree"
     with FakeServer(table=loop.GOOD, models=("weak", "strong")) as server:
@@ -50,7 +50,7 @@ def test_from_the_seed_to_an_alarm(world: Path, run) -> None:
         done = run("judge", "gate", data, *where, *way, "--figure", "agreement", "--threshold", "0.6")
         assert done.exit_code == 0, done.output
         assert (world / "judge" / "gate.html").is_file()
-        done = run("judge", "amplify", data, *where, *way, "--chunk", "350", "--json")
+        done = run("judge", "amplify", data, *where, *way, "--chunk", "300", "--json")
         assert done.exit_code == 0, done.output
         assert json.loads(done.stdout)["labels"] == loop.N
         assert pq.read_table(world / "judge" / "amplified" / "model_labels.parquet").num_rows == loop.N

@@ -29,7 +29,7 @@ from quorate.llm.testing.replies import Row
 
 TEXT = "tasks: [{name: care, kind: scale, classes: ['1', '2', '3', '4', '5']}]\n"
 ASKED = parse_rubric(TEXT)
-N, SEEDED = 700, 400
+N, SEEDED = 600, 350
 NAMES = tuple(f"i{n:04d}" for n in range(N))
 TEXTS = [f"<{n:04d}> the helper's answer" for n in range(N)]
 ITEMS = Items(NAMES, {"text": TEXTS}, {})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import pytest
 
 from quorate.judge.asking import Asker, Means, Space
@@ -13,8 +15,12 @@ from quorate.llm.ledger import Ledger
 from quorate.llm.testing.server import FakeServer
 from unit.judge.test_tune import ITEMS, PRICES, RUBRIC, answers, people
 
-pytest.importorskip("dspy", reason="the extra `tune` with DSPy is not installed")
-pytestmark = [pytest.mark.peer, pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # warnings of DSPy's own parts
+pytestmark = [
+    pytest.mark.dspy,
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore"),  # warnings of DSPy's own parts
+    pytest.mark.skipif(find_spec("dspy") is None, reason="DSPy is not installed (make dspy)"),
+]
 
 
 def searched(journal: Journal, cap_usd: float = 9.0) -> tuple[Calibrated, FakeServer]:

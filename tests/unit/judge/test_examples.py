@@ -50,10 +50,8 @@ def test_an_example_says_what_most_people_said() -> None:
     assert example_of(8, ITEMS, PEOPLE).fields == {"text": "text i8"}
 
 
-def test_marked_items_are_restricted_and_unmarked_ones_are_not() -> None:
-    """True, in any spelling, is; false and an absent column are not."""
-    table = pa.table({"item": ["a", "b", "c"], "restricted": ["true", "false", None]})
-    data = Dataset(None, None, None, None, table, Schema((TASK,)))
-    items = Items(("c", "b", "a"), {}, {}, data=data)
+def test_restricted_items_are_known_by_their_marks() -> None:
+    """Those that the items bear, in their order."""
+    items = Items(("c", "b", "a"), {}, {}, restricted=frozenset({"a"}))
     assert restricted(items).tolist() == [False, False, True]
     assert not restricted(ITEMS).any()

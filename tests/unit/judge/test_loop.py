@@ -1,6 +1,7 @@
 """The whole loop on a real socket: seed, calibrate, gate, amplify, watch, alarm, and back."""
 
 import json
+import shutil
 
 import pyarrow.parquet as pq
 import pytest
@@ -17,6 +18,7 @@ from quorate.llm.testing.server import FakeServer
 from unit.judge import loop
 
 pytestmark = pytest.mark.slow
+CHUNKS = loop.N // 100
 
 
 @pytest.fixture(scope="module")
@@ -26,12 +28,28 @@ def server():
         yield found
 
 
+@pytest.fixture(scope="module")
+def passed(tmp_path_factory, server):
+    """The folders of a judge that was calibrated, and of the same after its gate opened."""
+    before = loop.calibrated(tmp_path_factory.mktemp("made") / "judge", server.url)
+    after = JudgeFolder(before.path.with_name("passed"))
+    shutil.copytree(before.path, after.path)
+    loop.gated(after, judge_of(after), server.url)
+    return before, after
+
+
 @pytest.fixture
-def folder(tmp_path, server) -> JudgeFolder:
+def taught(tmp_path, passed) -> JudgeFolder:
+    """A judge before its gate."""
+    shutil.copytree(passed[0].path, tmp_path / "judge")
+    return JudgeFolder(tmp_path / "judge")
+
+
+@pytest.fixture
+def folder(tmp_path, passed) -> JudgeFolder:
     """A judge that passed its gate."""
-    made = loop.calibrated(tmp_path / "judge", server.url)
-    loop.gated(made, judge_of(made), server.url)
-    return made
+    shutil.copytree(passed[1].path, tmp_path / "judge")
+    return JudgeFolder(tmp_path / "judge")
 
 
 def run(folder: JudgeFolder, server: FakeServer, **settings):
@@ -47,7 +65,7 @@ def test_the_better_model_is_the_judge_passes_and_amplifies_with_its_map(folder,
     assert judge.name == "strong v1"
     assert folder.standing().open == ("care",)
     done = run(folder, server)
-    assert (done.labels, done.chunks, done.of, done.stopped) == (loop.N, 7, 7, None)
+    assert (done.labels, done.chunks, done.of, done.stopped) == (loop.N, CHUNKS, CHUNKS, None)
     data = Dataset.read(folder.file(AMPLIFIED))
     labels = pq.read_table(folder.file(AMPLIFIED) / "model_labels.parquet")
     truth = [str(1 + code) for code in loop.TRUTH.tolist()]
@@ -58,9 +76,9 @@ def test_the_better_model_is_the_judge_passes_and_amplifies_with_its_map(folder,
     assert data.encode().n_items == loop.N
 
 
-def test_a_judge_that_guesses_is_not_let_through_and_labels_nothing(tmp_path, server):
+def test_a_judge_that_guesses_is_not_let_through_and_labels_nothing(taught, server):
     """The gate stays closed with its reasons, and amplifying is refused."""
-    folder = loop.calibrated(tmp_path / "judge", server.url)
+    folder = taught
     with FakeServer(table=loop.SWAPPED, models=("strong",)) as worse:
         found = loop.gated(folder, judge_of(folder), worse.url)
     assert found.standing.open == ()
@@ -100,9 +118,9 @@ def test_the_cap_holds_for_all_processes_together(folder, server, tmp_path, proc
     part = amplify(judge, loop.ITEMS, tmp_path / "o", way.connect, Purse(loop.PRICES, cap), **settings)
     assert part.stopped == "cap"
     assert part.spent_usd <= cap
-    assert 0 < part.chunks < 7
+    assert 0 < part.chunks < CHUNKS
     rest = amplify(judge, loop.ITEMS, tmp_path / "o", way.connect, Purse(loop.PRICES, 1.1 * whole), **settings)
-    assert (rest.chunks, rest.stopped) == (7, None)
+    assert (rest.chunks, rest.stopped) == (CHUNKS, None)
     assert rest.spent_usd == pytest.approx(whole)
 
 
@@ -141,7 +159,7 @@ def test_a_swapped_judge_is_caught_and_what_it_labeled_is_set_aside(folder, serv
     assert set(kept) | set(aside) == set(range(max(aside) + 1))
     assert rounds[-1].quarantined == 100 * len(aside)
     listed = folder.file("to_people.csv").read_text().split()[1:]
-    assert len(listed) == rounds[-1].quarantined - (max(aside) == 6)
+    assert len(listed) == rounds[-1].quarantined - (max(aside) == CHUNKS - 1)
     with pytest.raises(SettingError, match="the gate is closed"):
         watch_round(folder, loop.says(folder, judge, server.url), 5, loop.ASKED.schema, restricted=frozenset())
 
@@ -152,7 +170,7 @@ def test_a_quarantine_that_a_crash_cut_short_is_finished(folder, server):
 
     run(folder, server)
     folder.take("alarm", tasks=["care"], since_part=4, told="a test")
-    assert tidy(folder, loop.ASKED.schema, frozenset()) == 300
+    assert tidy(folder, loop.ASKED.schema, frozenset()) == 100 * (CHUNKS - 4)
     assert tidy(folder, loop.ASKED.schema, frozenset()) == 0
     assert numbers(folder.file(AMPLIFIED)) == [0, 1, 2, 3]
 
