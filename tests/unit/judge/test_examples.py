@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
-from quorate.data.dataset import Dataset
 from quorate.errors import SettingError
 from quorate.judge.examples import chosen_examples, example_of, restricted
 from quorate.judge.graded import Graded
 from quorate.llm.items import Items
-from quorate.schema import Schema, Task
+from quorate.schema import Task
 
 TASK = Task("tone", ("calm", "angry", "other"))
 COUNTS = np.array([[3, 0, 0]] * 6 + [[0, 3, 0]] * 2 + [[0, 1, 2]] * 2 + [[1, 1, 1], [0, 0, 0]])
