@@ -47,7 +47,7 @@ def show_calibrated(found: Calibrated) -> None:
     """The judge, the best candidates, and what its map does."""
     screen = console()
     screen.print(f"the judge: {found.chosen.name}\n", markup=False)
-    word = "agreement" if found.by == "agreement" else "loss"
+    word = "agreement" if found.by == "agreement" else "minus loss"
     rows = [
         (each.candidate.name, _figure(each.figure), _figure(each.shrunken), f"{each.best:.0%}")
         for each in found.standings[:SHOWN]
@@ -62,13 +62,16 @@ def show_calibrated(found: Calibrated) -> None:
         )  # fmt: skip
     screen.print()
     screen.print(table(("task", "map", "loss before", "after", "agreement", "constant"), rows, text_columns=2))
-    said = ["loss is the squared error of grades, or the log loss of classes, on held-out items"]
+    said = ["loss: the squared error of grades, or the log loss of classes; on held-out items"]
+    if any(score_map.task.ordered for score_map in found.maps.values()):
+        said.append("agreement: quadratic kappa where classes are a scale, else the share of people who say the same")
     if len(found.standings) > SHOWN:
         said.append(f"{len(found.standings) - SHOWN} more candidates are in calibration.json")
     if found.stopped:
         said.append("the cap, the account or the key ended the search: the best so far")
     if found.calls:
         said.append(f"{found.calls:,} answers, {found.spent_usd:.4f} USD")
+    screen.print()
     screen.print(notes(said))
 
 

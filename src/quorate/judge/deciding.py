@@ -50,7 +50,7 @@ def decide(
     pass a bad judge in the end. Raises SettingError where the judge was not calibrated, or its answers are missing.
     """
     standing = folder.check("gated")
-    judge_of(folder)  # its files are those that were calibrated
+    judge = judge_of(folder)  # its files are those that were calibrated
     roles = read_seed(folder.sealed(ROLES, "seeded"))
     reads = says(roles.of("gate"), 0)
     _check(reads)
@@ -63,7 +63,7 @@ def decide(
     anchors = [says(roles.of("anchor"), number) for number in range(TIMES)] if open_ else []
     for each in anchors:
         _check(each)
-    write_gate_report(found, folder.path)
+    write_gate_report(found, folder.path, {"judge": judge.name, "model": judge.model, "decided": folder.now()})
     if open_:
         _write(folder, WATCH, watches(anchors, open_, level=alarm_level, seed=seed))
     detail: dict[str, Any] = {

@@ -125,6 +125,10 @@ class JudgeFolder:
         """A file of the folder."""
         return self.path / name
 
+    def now(self) -> str:
+        """The time in UTC, ISO 8601."""
+        return self._clock().isoformat(timespec="seconds")
+
     def events(self) -> list[Event]:
         """All steps so far; a last line that was cut off by a crash is none. Raises FormatError for a broken log."""
         path = self.file(EVENTS)
@@ -162,7 +166,7 @@ class JudgeFolder:
 
     def take(self, step: Step, **detail: Any) -> Standing:
         """Note a step, for good. Raises SettingError for one that cannot be taken now."""
-        event = Event(self._clock().isoformat(timespec="seconds"), step, detail)
+        event = Event(self.now(), step, detail)
         standing = after(self.standing(), event)
         self.path.mkdir(parents=True, exist_ok=True)
         line = json.dumps({"at": event.at, "step": step, **detail}, ensure_ascii=False, allow_nan=False) + "\n"

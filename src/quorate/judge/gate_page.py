@@ -7,7 +7,7 @@ request leave.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,17 +37,20 @@ class Strip(NamedTuple):
     estimate: float | None
 
 
-def write_gate_report(decisions: Decision | Sequence[Decision], folder: Path) -> Path:
+def write_gate_report(
+    decisions: Decision | Sequence[Decision], folder: Path, about: Mapping[str, str] | None = None
+) -> Path:
     """Write `gate.json` and `gate.html` into a folder, each whole or not at all; the path of the page.
 
+    `about`: whose gate it is and when, for whoever files the page, in the order in which it is read.
     Raises MissingExtraError where jinja2 is not installed.
     """
     each = (decisions,) if isinstance(decisions, Decision) else tuple(decisions)
-    page = gate_page(each)
+    page = gate_page(each, about or {})
     folder.mkdir(parents=True, exist_ok=True)
     with whole(folder / FILE) as part:
         held = [{"id": one.id, **plain(one.as_json())} for one in each]
-        part.write_text(json.dumps({"decisions": held}, indent=1, allow_nan=False) + "\n", "utf-8")
+        part.write_text(json.dumps({**(about or {}), "decisions": held}, indent=1, allow_nan=False) + "\n", "utf-8")
     with whole(folder / PAGE) as part:
         part.write_text(page, "utf-8")
     return folder / PAGE
@@ -67,7 +70,7 @@ def read_decisions(path: Path) -> tuple[Decision, ...]:
     return tuple(decision for _, decision in found)
 
 
-def gate_page(decisions: Sequence[Decision]) -> str:
+def gate_page(decisions: Sequence[Decision], about: Mapping[str, str]) -> str:
     """The page as HTML."""
     try:
         from jinja2 import Environment, StrictUndefined
@@ -77,7 +80,7 @@ def gate_page(decisions: Sequence[Decision]) -> str:
     rooms.filters |= {"number": number, "strip": strip, "rows": table}
     rooms.globals |= {"names": FIGURES, "width": WIDTH}
     source = files("quorate.judge").joinpath(TEMPLATE).read_text("utf-8")
-    return rooms.from_string(source).render(decisions=decisions)
+    return rooms.from_string(source).render(decisions=decisions, about=about)
 
 
 def number(value: float | None) -> str:

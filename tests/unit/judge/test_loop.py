@@ -83,7 +83,9 @@ def test_a_judge_that_guesses_is_not_let_through_and_labels_nothing(taught, serv
         found = loop.gated(folder, judge_of(folder), worse.url)
     assert found.standing.open == ()
     assert found.decisions[0].reasons
-    assert "care" in folder.file("gate.html").read_text()
+    page = folder.file("gate.html").read_text()
+    assert "care" in page
+    assert "strong v1" in page
     with pytest.raises(SettingError, match="the gate is closed"):
         folder.check("amplifying")
     again = loop.gated(folder, judge_of(folder), server.url, Rule(figure="agreement", threshold=0.6))
