@@ -272,6 +272,7 @@ def amplify(
     from quorate.judge.amplify import amplify as amplified
     from quorate.judge.asked import judge_of
     from quorate.judge.folder import AMPLIFIED
+    from quorate.judge.parts import write_provenance
     from quorate.judge.rounds import Round, tidy, watch_round
 
     rounds = list[Round]()
@@ -295,6 +296,7 @@ def amplify(
                 rounds.append(watch_round(folder, says, anchors, schema, restricted=restricted))
             return bool(rounds and rounds[-1].alarms)
 
+        write_provenance(folder, judge, folder.file(AMPLIFIED), standing.open)
         folder.take("amplifying", told=f"{len(found):,} items, by {judge.name}")
         with progress("labeling") as step:
             done = amplified(

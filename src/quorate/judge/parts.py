@@ -6,6 +6,7 @@ ends as if it had not been; parts that an alarm has called into question are mov
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from quorate import __version__
 from quorate.data.lines import as_json
 from quorate.data.write import whole
 from quorate.judge.asked import Judge
 from quorate.judge.asking import probs_of
+from quorate.judge.folder import JudgeFolder
 from quorate.llm.annotate import Annotated
 from quorate.schema import Schema
 
@@ -116,6 +119,26 @@ def join(out: Path, schema: Schema) -> int:
     with whole(out / FAILURES) as part:
         part.write_text("".join(_failures(out, found)), "utf-8", newline="\n")
     return n_labels
+
+
+def write_provenance(folder: JudgeFolder, judge: Judge, out: Path, tasks: Sequence[str]) -> None:
+    """How the labels in `out` came to be: the judge, all that a prompt held, the map, the gate that let it through.
+
+    Every row names its judge; what earlier versions of it labeled stays listed under their names.
+    """
+    path, standing = out / PROVENANCE, folder.standing()
+    before: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    calibrated, gated = standing.last["calibrated"], standing.last["gated"]
+    now = {
+        "model": judge.model,
+        "tasks": list(tasks),
+        "prompt": judge.prompt_digest(),
+        "files": {**calibrated["files"], **gated["files"]},
+        "gate": {task: gated["decisions"][task] for task in tasks},
+        "quorate": __version__,
+    }
+    with whole(path) as part:
+        part.write_text(json.dumps({**before, judge.name: now}, indent=1) + "\n", "utf-8", newline="\n")
 
 
 def set_aside(out: Path, aside: Path, first: int) -> list[str]:

@@ -54,6 +54,11 @@ def test_from_the_seed_to_an_alarm(world: Path, run) -> None:
         assert done.exit_code == 0, done.output
         assert json.loads(done.stdout)["labels"] == loop.N
         assert pq.read_table(world / "judge" / "amplified" / "model_labels.parquet").num_rows == loop.N
+        told = json.loads((world / "judge" / "amplified" / "provenance.json").read_text())["strong v1"]
+        assert told["model"] == "strong"
+        assert {"calibration.json", "asked.json", "rubric.yaml", "gate.json"} <= set(told["files"])
+        assert len(told["prompt"]) == 64
+        assert set(told["gate"]) == {"care"}
         done = run("judge", "watch", data, *where, *way, "--anchors", "20")
         assert done.exit_code == 0, done.output
     done = run("judge", "status", *where)
