@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quorate.errors import FormatError, QuorateError, SchemaError, SettingError
-from quorate.llm.lookup import B, K1, Glossary, Passages
+from quorate.llm.lookup import K1, B, Glossary, Passages
 from quorate.llm.rubric import Declared
 from quorate.llm.rubric_file import parse_rubric
 from quorate.llm.toolbox import MOST_ARGUMENTS, MOST_RESULT, Toolbox
 from quorate.llm.wire import ToolCall
 
-WORDS = st.lists(st.sampled_from("red green blue apple pear plum".split()), max_size=8).map(" ".join)
+WORDS = st.lists(st.sampled_from(["red", "green", "blue", "apple", "pear", "plum"]), max_size=8).map(" ".join)
 
 
 @given(st.lists(WORDS, min_size=1, max_size=8), WORDS)
@@ -119,11 +119,11 @@ def test_a_call_never_fails_and_never_floods() -> None:
     """A tool that raises, a result without end, arguments without end."""
 
     class Broken(Glossary):
-        def answer(self, arguments: object) -> str:
+        def answer(self, arguments: object) -> str:  # noqa: ARG002
             raise ValueError("the secret path of a file")
 
     class Endless(Glossary):
-        def answer(self, arguments: object) -> str:
+        def answer(self, arguments: object) -> str:  # noqa: ARG002
             return "x" * 10**6
 
     box = Toolbox((Broken({}, "broken"), Endless({}, "endless")))
