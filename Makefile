@@ -1,12 +1,12 @@
 # `make` alone: format, lint, types, layers, fast tests. Everything runs in .venv, which is made on first use.
 .DEFAULT_GOAL := all
-.PHONY: all format lint types layers fast test label-studio demo bench python clean help
+.PHONY: all format lint types layers fast test label-studio dspy demo bench python clean help
 .DELETE_ON_ERROR:
 SHELL := /bin/sh
 BIN := .venv/bin
 TORCH := torch==2.13.0# installed before all else, so that a CPU build that the machine offers is not replaced
 LABEL_STUDIO ?= $(or $(QUORATE_LABEL_STUDIO),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/quorate/label-studio)
-FAST := not slow and not postgres and not browser and not peer and not gpu and not label_studio
+FAST := not slow and not postgres and not browser and not peer and not gpu and not label_studio and not dspy
 
 all: format lint types layers fast ## what to run before a commit
 
@@ -34,6 +34,11 @@ test: .venv/dev ## every test, the slow ones and those beside peers too, on all 
 
 label-studio: .venv/dev $(LABEL_STUDIO)/bin/label-studio ## tests beside a real Label Studio, installed once into a cache
 	@QUORATE_LABEL_STUDIO=$(LABEL_STUDIO) $(BIN)/python -m pytest -q -m label_studio tests/acceptance
+
+dspy: ## tests of the search by DSPy, in an environment of its own (300 MB)
+	@.ci/venv .venv-dspy
+	@.venv-dspy/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dspy]' pytest hypothesis beartype
+	@.venv-dspy/bin/python -m pytest -q -m dspy tests/unit/judge/test_dspy_search.py
 
 bench: .venv/dev ## speed, memory and accuracy, with figures; each script stands alone and has --help
 	@$(BIN)/python benchmarks/encode.py
@@ -74,7 +79,7 @@ $(LABEL_STUDIO)/bin/label-studio:
 	@.ci/venv .venv
 
 clean: ## remove what make made
-	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache quorate-demo
+	rm -rf .venv .venv-dspy .pytest_cache .ruff_cache .hypothesis .import_linter_cache quorate-demo
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10

@@ -1,6 +1,7 @@
 """In CI a skip is a failure: a test that CI can run must run.
 
-Tests that need an accelerator are excused, and those beside Label Studio, which is a gigabyte of its own to install.
+Tests that need an accelerator are excused, and those beside Label Studio and DSPy, which are large to install and want
+other versions of what we use; `make label-studio` and `make dspy` run them.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Generator
 
 import pytest
 
-EXCUSED = ("gpu", "label_studio")  # CI has no accelerator, and no Label Studio (`make label-studio` runs them)
+EXCUSED = ("gpu", "label_studio", "dspy")
 
 
 def in_ci() -> bool:

@@ -17,6 +17,7 @@ from quorate.cli.demo import demo
 from quorate.cli.exchange import export_folder, import_file
 from quorate.cli.fake_llm import fake_llm
 from quorate.cli.fit import fit
+from quorate.cli.judge import judge
 from quorate.cli.label import label
 from quorate.cli.policy import policy
 from quorate.cli.predict import predict
@@ -80,4 +81,5 @@ VERBS: dict[str, tuple[str, Callable[..., None]]] = {
 for name, (panel, function) in VERBS.items():
     app.command(name, rich_help_panel=panel)(verb(function))
 app.add_typer(cascade, name="cascade", rich_help_panel=JUDGE)
+app.add_typer(judge, name="judge", rich_help_panel=MODELS)
 app.add_typer(campaign, name="campaign", rich_help_panel=SERVICE)

@@ -7,7 +7,6 @@ hidden in items more often than `--most-turned` allows.
 
 from __future__ import annotations
 
-import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,12 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from quorate.cli.arguments import AsJson
+from quorate.cli.connection import OPENAI_KEY, OTHER_KEY, connection
 from quorate.cli.terminal import console, plural, print_json, progress, tell
 from quorate.errors import SettingError
 
 if TYPE_CHECKING:
     from quorate.llm.annotate import Annotated as Done
-    from quorate.llm.boundary import Boundary
     from quorate.llm.calls import Job
     from quorate.llm.canary import Turned
     from quorate.llm.items import Items
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from quorate.llm.wire import Failure, Transport
 
 STOPPED, TURNED = 4, 5
-OPENAI_KEY, OTHER_KEY = "OPENAI_API_KEY", "QUORATE_API_KEY"
 
 
 class ConfidenceName(StrEnum):
@@ -200,7 +198,7 @@ def label(
             _tell_forecast(job, known, ledger, as_json=as_json)
         return
     inside = Boundary.of(asked.boundary, boundary)
-    far = _client(base_url, key_env, timeout, in_flight, inside) if batch is None and job.far else None
+    far = connection(base_url, key_env, timeout, in_flight, inside) if batch is None and job.far else None
     near = _local(job, device.value, dtype.value, batch_size) if batch is not BatchName.WRITE else None
     kept.parent.mkdir(parents=True, exist_ok=True)
     with Journal(kept) as known:
@@ -255,24 +253,6 @@ def _ledger(job: Job, prices: Path | None, cap: float | None, *, allow_unknown: 
     for name in job.far:
         ledger.price(name)  # an unknown price is refused before anything else happens
     return ledger
-
-
-def _client(base_url: str, key_env: str, timeout_s: float, in_flight: int, inside: Boundary) -> Transport:
-    """The way to the server. A key of OpenAI's goes to OpenAI only, unless named; restricted items go inside only."""
-    from quorate.llm.client import OPENAI, ChatClient, environment_proxy
-
-    url = base_url or OPENAI
-    key = os.environ.get(key_env or (OPENAI_KEY if url == OPENAI else OTHER_KEY))
-    if key is None and (key_env or url == OPENAI):
-        raise SettingError(f"no key: set the environment variable {key_env or OPENAI_KEY}, or name another server")
-    return ChatClient(
-        url,
-        api_key=key,
-        timeout_s=timeout_s,
-        connections=max(in_flight, 1),
-        proxy=environment_proxy(url),
-        boundary=inside,
-    )
 
 
 def _local(job: Job, device: Any, dtype: Any, batch_size: int) -> Transport | None:

@@ -25,11 +25,7 @@ def one_item(
     schema, said = model.schema, scores or {}
     for name in said:
         schema.task(name)
-    if features is not None and len(features) != n_features:
-        raise DataError(
-            f"{len(features)} features were given, the fit had {n_features}",
-            mend="give the same features in the same order as the fit data",
-        )
+    check_features(features, n_features)
     known: Float32[Array, "one features"] = np.zeros((1, n_features), np.float32)
     if features is not None:
         known[0] = features
@@ -57,16 +53,37 @@ def _output(model: Model, task: Task, scores: Scores) -> ModelOutput:
 
 
 def _fill(output: ModelOutput, m: int, task: Task, said: Said) -> None:
-    if isinstance(said, str):
-        code = class_code(task, said)
-        output.kind[0, m], output.scores[0, m, code], output.answer[0, m] = 2, 1.0, code
+    found = heard(task, said)
+    if isinstance(found, int):
+        output.kind[0, m], output.scores[0, m, found], output.answer[0, m] = 2, 1.0, found
         return
+    output.scores[0, m] = found
+    output.kind[0, m], output.answer[0, m] = 1, int(output.scores[0, m].argmax())
+
+
+def heard(task: Task, said: Said) -> list[float] | int:
+    """A score per class in their order, or the code of a hard answer.
+
+    Raises SchemaError for an unknown class, DataError for scores that are no probabilities.
+    """
+    if isinstance(said, str):
+        return class_code(task, said)
+    scores = [0.0] * len(task.classes)
     for label, score in said.items():
-        output.scores[0, m, class_code(task, label)] = score
-    total = float(output.scores[0, m].sum())
-    if not abs(total - 1.0) <= 1e-3 or output.scores[0, m].min() < 0:
+        scores[class_code(task, label)] = score
+    total = sum(scores)
+    if not abs(total - 1.0) <= 1e-3 or min(scores) < 0:
         raise DataError(
             f"scores of task {task.name!r} sum to {total:.4g} or are negative",
             mend="give one score per class, none negative, that sum to 1",
         )
-    output.kind[0, m], output.answer[0, m] = 1, int(output.scores[0, m].argmax())
+    return scores
+
+
+def check_features(features: Float64[Array, "features"] | None, n_features: int) -> None:
+    """Raises DataError for features of another number than the fit had."""
+    if features is not None and len(features) != n_features:
+        raise DataError(
+            f"{len(features)} features were given, the fit had {n_features}",
+            mend="give the same features in the same order as the fit data",
+        )

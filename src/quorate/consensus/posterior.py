@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -79,6 +79,28 @@ class Target(NamedTuple):
     ties: Ties = "split"  # a panel without a single winner: shared among its winners, or set aside
 
 
+class Readouts:
+    """The readouts of single items under one model, remembered by the votes they depend on; forgets all when full."""
+
+    def __init__(self, people: Sequence[PeopleRows], targets: Sequence[Target], most: int = 20_000) -> None:
+        self._people, self._targets, self._most = people, targets, most
+        self._known: dict[tuple[int, tuple[int, ...]], Readout] = {}
+
+    def of(self, task: int, counts: Int32[Array, "one classes"]) -> Readout:
+        """That of one item with these labels; its panel size must be one number."""
+        key = task, tuple(counts[0].tolist())
+        found = self._known.get(key)
+        if found is None:
+            if len(self._known) >= self._most:
+                self._known.clear()
+            found = self._known[key] = readout_of(self._people[task], self._targets[task], counts)
+        return found
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy remembers nothing."""
+        return Readouts, (self._people, self._targets, self._most)
+
+
 @dataclass(frozen=True)
 class Consensus:
     """Probabilities of the true labels of a batch of items, under a stated target; items in the order of `items`."""
@@ -91,6 +113,7 @@ class Consensus:
     targets: tuple[Target, ...]
     agents_seen: Bool[Array, "items tasks"] | None = None  # whether any person or model spoke
     notes: tuple[str, ...] = ()
+    remembered: Readouts | None = field(default=None, repr=False, compare=False)  # of one item among many
 
     # ---- the target -------------------------------------------------------------------------------------------
     def panel(self, n: int | Int32[Array, "items tasks"], *, ties: Ties = "split") -> Consensus:
@@ -118,11 +141,13 @@ class Consensus:
                 raise NotFittedError(f"task {task.name!r} had no gold labels when the model was fitted")
             if target.kind == "panel" and rows.population is None:
                 raise NotFittedError("this estimator has no rows for people, so it cannot predict a panel")
-        return replace(self, targets=tuple(targets))
+        return replace(self, targets=tuple(targets), remembered=None)
 
     # ---- marginals --------------------------------------------------------------------------------------------
     @cached_property
     def _readouts(self) -> tuple[Readout, ...]:
+        if self.remembered is not None:
+            return tuple(self.remembered.of(t, counts) for t, counts in enumerate(self.counts))
         return tuple(
             readout_of(rows, target, counts)
             for rows, target, counts in zip(self.people, self.targets, self.counts, strict=True)

@@ -92,6 +92,19 @@ def graded(data: Dataset | Coded, model: str, task: str, items: Sequence[str] | 
     )
 
 
+def people_of(data: Dataset | Coded, task: str, items: Sequence[str]) -> Graded:
+    """What people said of these items, in their order, beside a judge that has said nothing yet.
+
+    Raises SettingError where the data holds no such item, SchemaError where it holds no such task.
+    """
+    coded = data.encode() if isinstance(data, Dataset) else data
+    of = coded.schema.task(task)
+    coded = coded.select(_places(coded, items))
+    silent = np.full(len(coded.items), -1, np.int64)
+    counts = _people(coded, coded.schema.code_of[task])
+    return Graded(of, coded.items, counts, silent, np.zeros((len(silent), len(of.classes))))
+
+
 def _people(coded: Coded, place: int) -> Int64[Array, "items classes"]:
     counts = coded.counts(place).astype(np.int64)
     gold = coded.gold[:, place]

@@ -9,9 +9,10 @@ remembered.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, Int64
 
 from quorate.consensus.posterior import Consensus, PeopleRows, Target
 from quorate.policy.acquire import BY_LABEL
@@ -26,6 +27,16 @@ AHEAD = 3
 REMEMBERED = 20_000  # states of votes
 
 
+class _Fixed(NamedTuple):
+    """What the kernel is told about a task, whatever the item."""
+
+    rows: Float64[Array, "one latent classes"]
+    chain: Int64[Array, "one ahead"]
+    price: Float64[Array, "one ahead"]
+    increment: Int64[Array, "nodes"]
+    later: Float64[Array, "one"]
+
+
 class Urgency:
     """Of items under one model, policy and price list; a model without rows for people is not `usable`."""
 
@@ -36,6 +47,7 @@ class Urgency:
         self._bars = _bars(consensus.schema, policy)
         self._tables = lru_cache(maxsize=REMEMBERED)(self._tables_of)
         self.usable = all(people.population is not None for people in self._people)
+        self._fixed = [self._fixed_of(t) for t in range(len(self._people))] if self.usable else []
 
     def of(self, consensus: Consensus, open_: Bool[Array, "tasks"]) -> float:
         """The worth of a visit to the one item of this consensus, in P(right) per unit of price (with a bar on the
@@ -51,20 +63,29 @@ class Urgency:
     def _rate(self, consensus: Consensus, t: int) -> float:
         from quorate.policy.acquire_kernels import best_rates
 
-        counts, target, ahead = consensus.counts[t][0], consensus.targets[t], self._ahead[t]
-        tables, table_of, size = self._tables(t, tuple(counts.tolist()), _frozen(target))
-        latent = np.ascontiguousarray(consensus.belief.marginal(t), np.float64)
-        latent /= latent.sum(axis=1, keepdims=True)
-        rows = self._people[t].population
-        assert rows is not None
-        chain = np.zeros((1, ahead), np.int64)
-        left = size - int(counts.sum()) if size else 0
+        counts, fixed = consensus.counts[t][0].tolist(), self._fixed[t]
+        tables, table_of, size = self._tables(t, tuple(counts), _frozen(consensus.targets[t]))
+        latent = consensus.belief.marginal(t)
+        latent = latent / latent.sum()
+        ahead = self._ahead[t]
+        left = size - sum(counts) if size else 0
         rest = np.array([max(left - ahead, 0) if size and left > 0 else -1])
-        price = np.full((1, ahead), self._price[t])
-        one = np.ascontiguousarray(rows[None], np.float64)
-        increment = tree(len(counts), ahead).increment
-        later = self._price[t : t + 1]
-        return float(best_rates(latent, one, chain, price, tables, table_of, increment, self._bars[t], rest, later)[0])
+        increment, bar = fixed.increment, self._bars[t]
+        rates = best_rates(
+            latent, fixed.rows, fixed.chain, fixed.price, tables, table_of, increment, bar, rest, fixed.later
+        )
+        return float(rates[0])
+
+    def _fixed_of(self, t: int) -> _Fixed:
+        rows, ahead = self._people[t].population, self._ahead[t]
+        assert rows is not None
+        return _Fixed(
+            np.ascontiguousarray(rows[None], np.float64),
+            np.zeros((1, ahead), np.int64),
+            np.full((1, ahead), self._price[t]),
+            tree(rows.shape[1], ahead).increment,
+            self._price[t : t + 1],
+        )
 
     def _tables_of(self, t: int, counts: tuple[int, ...], target: Target) -> tuple[Array, Array, int]:
         people: PeopleRows = self._people[t]

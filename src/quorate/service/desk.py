@@ -13,6 +13,7 @@ import queue as queues
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -27,6 +28,8 @@ from quorate.store.records import Decider
 from quorate.store.submit import Answer, Hand, NotYet, Receipt, Withdrawal, submit_many
 
 MOST = 64  # requests in one transaction
+PACE_S = 0.05  # between the beginnings of two transactions while many people are at work
+MANY, RECENT, SOON_S = 16, 64, 1.0  # people among the last requests, within so long
 LOOK_AGAIN_S = 1.0  # between two searches for expired seats on behalf of those for whom there is no work
 GOLD_S = 10.0  # for how long a campaign's rate of gold questions is remembered
 
@@ -64,6 +67,8 @@ class Desk:
         self._gold: dict[int, tuple[float, float]] = {}  # campaign -> rate, known until
         self._looked: dict[int, float] = {}
         self._requests: queues.SimpleQueue[_Request | None] = queues.SimpleQueue()
+        self._recent: deque[tuple[float, int]] = deque(maxlen=RECENT)  # when, and who
+        self._began = float("-inf")
         self._closed = False
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._serve, name="quorate-desk", daemon=True)
@@ -126,13 +131,28 @@ class Desk:
 
     def _gathered(self, left: Sequence[_Request]) -> list[_Request]:
         """What is left, and everything that waits, at most so much; with nothing left, the next that comes."""
-        batch = list(left)
-        while len(batch) < MOST and not (batch and self._requests.empty()):
+        batch = list(left) or self._first()
+        wait_s = self._began + PACE_S - time.monotonic()
+        if batch and wait_s > 0 and not self._closed and self._crowded():
+            time.sleep(wait_s)
+        self._began = time.monotonic()
+        while batch and len(batch) < MOST and not self._requests.empty():
             request = self._requests.get()
             if request is None:  # the desk is closing
                 break
             batch.append(request)
+        self._recent.extend((self._began, _who(request)) for request in batch)
         return batch
+
+    def _first(self) -> list[_Request]:
+        request = self._requests.get()
+        return [] if request is None else [request]
+
+    def _crowded(self) -> bool:
+        """Whether many people are at work: then a short wait lets them share the cost of a transaction."""
+        recent = self._recent
+        full = len(recent) == RECENT and self._began - recent[0][0] < SOON_S
+        return full and len({user for _, user in recent}) >= MANY
 
     def _one_by_one(self, requests: Sequence[_Request], error: Exception) -> None:
         if len(requests) == 1:
@@ -207,6 +227,10 @@ class Desk:
             rate = 0.0
         self._gold[campaign_id] = (rate, now + GOLD_S)
         return rate
+
+
+def _who(request: _Request) -> int:
+    return request.hand.user_id if request.hand else request.ask[1] if request.ask else 0
 
 
 _NONE = Receipt(0, {}, (), ())  # of a request that hands nothing in

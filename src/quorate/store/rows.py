@@ -209,12 +209,17 @@ def log_of(rows: Sequence[LabelRow]) -> Log:
 
 # ---- evidence and verdict -------------------------------------------------------------------------------------------
 class Witnesses:
-    """Evidence of many items; scores are read for all of them at once, and only if a decider asks."""
+    """Evidence of many items; scores are read for all of them at once, and only if a decider asks.
 
-    def __init__(self, connection: Connection, held: Iterable[Held]) -> None:
+    `answered` names items that were judged with labels before: a decider is likely to remember their scores, so they
+    are read apart from the others.
+    """
+
+    def __init__(self, connection: Connection, held: Iterable[Held], answered: Iterable[int] = ()) -> None:
         self._connection = connection
         self._held = {each.id: each for each in held}
-        self._scores: Mapping[int, ModelOutputs] | None = None
+        self._answered = frozenset(answered)
+        self._scores: dict[bool, Mapping[int, ModelOutputs]] = {}  # by whether they were answered
 
     def of(self, item_id: int, live: Sequence[LabelRow]) -> Evidence:
         """What a decider may know of that item."""
@@ -225,14 +230,15 @@ class Witnesses:
             held.external_id,
             held.scored,
             tuple(live),
-            lambda: self._read().get(item_id, {}),
+            lambda: self._read(item_id in self._answered).get(item_id, {}),
             lambda version: read_archive(self._connection, campaign_id, version),
         )
 
-    def _read(self) -> Mapping[int, ModelOutputs]:
-        if self._scores is None:
-            self._scores = _read_scores(self._connection, {key: held.campaign for key, held in self._held.items()})
-        return self._scores
+    def _read(self, answered: bool) -> Mapping[int, ModelOutputs]:
+        if answered not in self._scores:
+            like = {key: held.campaign for key, held in self._held.items() if (key in self._answered) == answered}
+            self._scores[answered] = _read_scores(self._connection, like)
+        return self._scores[answered]
 
 
 def read_scores(connection: Connection, campaign: Campaign, item_id: int) -> ModelOutputs:

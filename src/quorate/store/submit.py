@@ -298,7 +298,9 @@ def _keep(connection: Connection, decider: Decider, admitted: Sequence[_Admitted
     """Write the answers, judge the items, and say what was kept."""
     logs = read_logs(connection, [each.held.id for each in admitted])
     new = _insert_labels(connection, admitted, logs, now)
-    witnesses, writes, receipts = Witnesses(connection, [each.held for each in admitted]), Writes(), list[Receipt]()
+    answered = [item_id for item_id, log in logs.items() if log.turns]
+    witnesses = Witnesses(connection, [each.held for each in admitted], answered)
+    writes, receipts = Writes(), list[Receipt]()
     for each in admitted:
         hand, before = each.hand, unseated(each.held, each.lease, writes)
         writes.end(hand.lease_id, "answered")

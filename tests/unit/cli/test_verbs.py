@@ -23,7 +23,21 @@ VERBS = {
     "report": ("report", "{folder}", *QUICK),
     "cascade fit": ("cascade", "fit", "{folder}", "--price", "left=1", "--price", "right=2", "--resamples", "20"),
 }
-OTHERS = ("demo", "import", "export", "label", "fake-llm", "cascade apply", "cascade explain")
+OTHERS = (
+    "judge seed",
+    "judge calibrate",
+    "judge gate",
+    "judge amplify",
+    "judge watch",
+    "judge status",
+    "demo",
+    "import",
+    "export",
+    "label",
+    "fake-llm",
+    "cascade apply",
+    "cascade explain",
+)
 NO_COUNTS = ("simulate", "report")  # what it read is on the page that it writes
 
 

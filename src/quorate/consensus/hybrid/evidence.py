@@ -13,6 +13,8 @@ so that a missing model leaves the pooled vote at full strength.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import log
 from typing import NamedTuple
 
 import numpy as np
@@ -82,6 +84,35 @@ def _task_evidence(
         parts.append(np.where(said[:, :, None], x - pooled[:, None], 0.0).reshape(n_items, len(speakers) * n_classes))
     columns = np.concatenate([*parts, item], axis=1, dtype=np.float32)
     return Evidence(columns, said.any(axis=1) | (item_known & (item.shape[1] > 0)))
+
+
+def evidence_of_one(
+    said: Sequence[Sequence[float] | int | None], n_classes: int, item: Sequence[float], *, item_known: bool
+) -> Evidence:
+    """The evidence of one item and task, number by number: a hundredth of the arrays' time.
+
+    said: of every speaker its scores, the code of its hard answer, or None.
+    """
+    logs = [None if each is None else _centred_logs(each, n_classes) for each in said]
+    spoken = [each for each in logs if each is not None]
+    pooled = [sum(column) / len(spoken) for column in zip(*spoken, strict=True)] if spoken else [0.0] * n_classes
+    columns = list(pooled) if said else []
+    if len(said) > 1:
+        for each in logs:
+            columns += [0.0] * n_classes if each is None else [x - p for x, p in zip(each, pooled, strict=True)]
+    known = bool(spoken) or (item_known and len(item) > 0)
+    return Evidence(np.array([[*columns, *item]], np.float32), np.array([known]))
+
+
+def _centred_logs(said: Sequence[float] | int, n_classes: int) -> list[float]:
+    if isinstance(said, int):
+        doubt = ANSWER_DOUBT / n_classes
+        logs = [log(doubt)] * n_classes
+        logs[said] = log(1.0 - ANSWER_DOUBT + doubt)
+    else:
+        logs = [log(max(score, SCORE_FLOOR)) for score in said]
+    mean = sum(logs) / n_classes
+    return [each - mean for each in logs]
 
 
 def log_scores(output: ModelOutput, speakers: Int64[Array, "speakers"]) -> Float32[Array, "items speakers classes"]:

@@ -21,7 +21,7 @@ from quorate.consensus.hybrid.objective import Tables, evidence_logits
 from quorate.consensus.hybrid.options import Settings
 from quorate.consensus.hybrid.parameters import Shape, named_rows
 from quorate.consensus.kept import kept, kept_targets, restored, restored_targets
-from quorate.consensus.posterior import Consensus, PeopleRows, Target
+from quorate.consensus.posterior import Consensus, PeopleRows, Readouts, Target
 from quorate.data.dataset import Dataset
 from quorate.data.encode import Coded
 from quorate.schema import Schema
@@ -97,6 +97,12 @@ class HybridModel(Model):
             PeopleRows(named_rows(shape), rows[-2], rows[-1] if gold else None)
             for shape, rows, gold in zip(self.vocabulary.shapes, self.tables.rows, self.gold_seen, strict=True)
         )
+
+    @cached_property
+    def readouts(self) -> Readouts | None:
+        """What sessions read their items through; None where the panel's size differs from item to item."""
+        fixed = all(target.n is None or np.ndim(target.n) == 0 for target in self.targets)
+        return Readouts(self.people, self.targets) if fixed else None
 
     def confusion(self, task: str) -> Mapping[str, Float64[Array, "_latent _classes"]]:
         """P(label | latent class) of every annotator seen on a task; latent classes of one class lie side by side."""

@@ -10,9 +10,9 @@ from jaxtyping import Bool, Float64
 from quorate.consensus.door import Answered, Scores, class_code
 from quorate.consensus.estimator import Session
 from quorate.consensus.hybrid.belief import FactorBelief
-from quorate.consensus.hybrid.evidence import evidence_of
+from quorate.consensus.hybrid.evidence import Evidence, evidence_of_one
 from quorate.consensus.hybrid.objective import evidence_logits
-from quorate.consensus.one_item import one_item
+from quorate.consensus.one_item import check_features, heard
 from quorate.consensus.posterior import Consensus, read, readout_of
 
 if TYPE_CHECKING:
@@ -28,9 +28,7 @@ class HybridSession(Session):
         self, model: HybridModel, scores: Scores | None, features: Float64[Array, "features"] | None, item: str
     ) -> None:
         self._model, self._answered = model, Answered()
-        width = len(model.vocabulary.design.feature_mean)
-        coded = one_item(model, scores, features, item, n_features=width)
-        evidence = evidence_of(coded, model.vocabulary.design)
+        evidence = _evidence(model, scores or {}, features)
         off = model.vocabulary.off
         self._item = item
         self._logits = evidence_logits(evidence, model.tables.weights, 0, 1)[0]
@@ -60,7 +58,12 @@ class HybridSession(Session):
         others = self._log_total.sum(axis=0) - self._log_total[t]
         logits = self._logits[self._columns[t]]
         latent = np.exp(logits - logits.max()) * (self._theta[t] @ np.exp(others - others.max()))
-        readout = readout_of(self._model.people[t], self._model.targets[t], self._counts[t])
+        remembered, counts = self._model.readouts, self._counts[t]
+        readout = (
+            readout_of(self._model.people[t], self._model.targets[t], counts)
+            if remembered is None
+            else remembered.of(t, counts)
+        )
         return read((latent / latent.sum())[None], readout)[0]
 
     def consensus(self) -> Consensus:
@@ -69,9 +72,26 @@ class HybridSession(Session):
         belief = FactorBelief(model.tables.theta, model.vocabulary.off, self._logits[None].copy(), self._active.copy())
         counts = tuple(count.copy() for count in self._counts)
         seen: Bool[Array, "one tasks"] = self._active > 0
-        return Consensus(model.schema, (self._item,), counts, belief, model.people, model.targets, seen)
+        people, targets, remembered = model.people, model.targets, model.readouts
+        return Consensus(model.schema, (self._item,), counts, belief, people, targets, seen, remembered=remembered)
 
     def _log_factor(self, t: int) -> Float64[Array, "points"]:
         logits = self._logits[self._columns[t]]
         top = logits.max()
         return np.log(np.exp(logits - top) @ self._theta[t])
+
+
+def _evidence(model: HybridModel, scores: Scores, features: Float64[Array, "features"] | None) -> tuple[Evidence, ...]:
+    """What the models and features say of the one item. Raises as `one_item` does."""
+    design = model.vocabulary.design
+    check_features(features, len(design.feature_mean))
+    unknown = np.zeros(len(design.feature_mean))
+    item = unknown if features is None else (features - design.feature_mean) / design.feature_scale
+    for name in scores:
+        model.schema.task(name)
+    found = list[Evidence]()
+    for task, speakers in zip(model.schema.tasks, design.speakers, strict=True):
+        of_task = {name: heard(task, said) for name, said in scores.get(task.name, {}).items() if name in model.models}
+        said = [of_task.get(model.models[m]) for m in speakers.tolist()]
+        found.append(evidence_of_one(said, len(task.classes), item.tolist(), item_known=features is not None))
+    return tuple(found)
