@@ -17,7 +17,8 @@ def fake_llm(
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Where to listen; 0 takes a free port.")] = 8_123,
     latency_ms: Annotated[float, typer.Option(min=0, help="Milliseconds before an answer.")] = 50.0,
     table: Annotated[
-        Path | None, typer.Option(help="Recorded answers, JSONL: text, probs or tasks or answer [, model, says].")
+        Path | None,
+        typer.Option(help="Recorded answers, JSONL: text, probs or tasks or answer [, model, says, calls]."),
     ] = None,
     faults: Annotated[
         str, typer.Option(help="What goes wrong, and how often: rate:2=.01,reset=.005,truncated=.001.")

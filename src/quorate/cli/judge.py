@@ -72,7 +72,8 @@ def seed(
     as_json: AsJson = False,
 ) -> None:
     """Choose what people grade; take their grades in; say whether they agree."""
-    from quorate.judge.folder import RUBRIC, JudgeFolder
+    from quorate.judge.asked import take_rubric
+    from quorate.judge.folder import JudgeFolder
     from quorate.judge.seeding import Wish, begin
 
     found = _read(data, rubric)
@@ -80,7 +81,7 @@ def seed(
     with JudgeFolder(where).held() as folder:
         came = begin(folder, found, wish, grades=_grades(grades))
         if rubric is not None:
-            folder.file(RUBRIC).write_bytes(rubric.read_bytes())
+            take_rubric(folder, rubric)
     if as_json:
         print_json(_seeding_json(came))
     else:

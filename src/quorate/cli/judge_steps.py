@@ -383,13 +383,12 @@ def _variants(given: Sequence[str] | None) -> dict[str, Path | None]:
 
 
 def _rubric(folder: JudgeFolder) -> Rubric:
+    from quorate.judge.asked import rubric_of
     from quorate.judge.folder import RUBRIC
-    from quorate.llm.rubric_file import read_rubric
 
-    path = folder.file(RUBRIC)
-    if not path.is_file():
+    if not folder.file(RUBRIC).is_file():
         raise SettingError("to ask models this judge needs a rubric: `quorate judge seed DATA --rubric rubric.yaml`")
-    return read_rubric(path)
+    return rubric_of(folder)
 
 
 def _line_of(judge: Judge, boundary: str | None, **options: Any) -> Line | None:

@@ -72,7 +72,7 @@ def _turned_line(each: Turned) -> str:
 
 
 def _remarks(done: Annotated) -> list[str]:
-    from quorate.llm.labeled import FAILURES, failure_counts, previews
+    from quorate.llm.labeled import FAILURES, TRACES, failure_counts, previews
     from quorate.llm.tally import NO_LOGPROBS
 
     lost = f", and at most ${done.lost_usd:.4f} for calls that broke off" if done.lost_usd else ""
@@ -88,6 +88,9 @@ def _remarks(done: Annotated) -> list[str]:
         remarks.append(
             "A server that gives no log probabilities: take --confidence consistency, verbalised or verifier."
         )
+    n_lookups = len(done.tally.lookups())
+    if n_lookups:
+        remarks.append(f"{plural(n_lookups, 'look-up')} before answers: see {TRACES}.")
     for name, covered in done.tally.covered().items():
         if covered < LOW_COVER:
             remarks.append(f"{name} puts {covered:.0%} of its probability on the labels: it wants to answer otherwise.")

@@ -25,8 +25,9 @@ from quorate.llm.prompt import Prompts
 from quorate.llm.rubric import Example, Rubric
 from quorate.llm.rubric_file import read_rubric
 from quorate.llm.settings import Settings
+from quorate.llm.toolbox import Toolbox
 
-ASKED, PROMPTS = "asked.json", "prompts"
+ASKED, PROMPTS, TOOLS = "asked.json", "prompts", "tools"
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,29 @@ class Judge:
         """A name for everything that a prompt holds beside the item: 64 hexadecimal digits."""
         systems = [sheet.system for sheet in self.job(Items((), {}, {})).sheets(self.model)]
         examples = [asdict_example(each) for each in self.rubric.examples] if self.rubric else []
-        return hashlib.sha256(json.dumps([self.model, systems, examples]).encode()).hexdigest()
+        tools = [list(each) for each in self.rubric.tools] if self.rubric else []
+        said = [self.model, systems, examples, *([tools] if tools else [])]
+        return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+
+
+def take_rubric(folder: JudgeFolder, path: Path) -> None:
+    """Copy a rubric into the folder, with the files of its tools. Raises DataError where one is no use."""
+    if path.resolve() == folder.file(RUBRIC).resolve():
+        return
+    rubric = read_rubric(path)
+    Toolbox.read(rubric.tools, path.parent, rubric.rounds)  # before anything is copied
+    shutil.rmtree(folder.file(TOOLS), ignore_errors=True)
+    for declared, name in zip(rubric.tools, _tool_files(rubric), strict=True):
+        folder.file(name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(path.parent / declared.file, folder.file(name))
+    shutil.copyfile(path, folder.file(RUBRIC))
+
+
+def rubric_of(folder: JudgeFolder, path: Path | None = None) -> Rubric:
+    """The rubric of the folder (or of a file in it), its tools with the files that were copied along."""
+    rubric = read_rubric(path or folder.file(RUBRIC))
+    tools = zip(rubric.tools, _tool_files(rubric), strict=True)
+    return replace(rubric, tools=tuple(declared._replace(file=name) for declared, name in tools))
 
 
 def keep(
@@ -68,7 +91,9 @@ def keep(
     settings: Settings | None = None,
     prompts: Path | None = None,
 ) -> list[str]:
-    """Write the judge into its folder; the names of the files, for the log. `rubric`: of a judge that may be asked."""
+    """Write the judge into its folder; the names of the files, for the log. `rubric`: of a judge that may be asked,
+    as `rubric_of` gives it.
+    """
     names = [CALIBRATION]
     _write(folder.file(CALIBRATION), found.to_json())
     kept = folder.file(PROMPTS)
@@ -86,7 +111,7 @@ def keep(
         "prompts": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(kept.glob("*.jinja"))},
     }
     _write(folder.file(ASKED), json.dumps(fields, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-    return [*names, ASKED, RUBRIC]
+    return [*names, ASKED, RUBRIC, *(each.file for each in rubric.tools)]
 
 
 def judge_of(folder: JudgeFolder) -> Judge:
@@ -98,7 +123,9 @@ def judge_of(folder: JudgeFolder) -> Judge:
     if ASKED not in files:
         return Judge(name, found.chosen.name, found.maps)
     fields: dict[str, Any] = json.loads(folder.sealed(ASKED, "calibrated").read_text("utf-8"))
-    rubric = read_rubric(folder.sealed(RUBRIC, "calibrated"))
+    rubric = rubric_of(folder, folder.sealed(RUBRIC, "calibrated"))
+    for each in rubric.tools:
+        folder.sealed(each.file, "calibrated")  # another glossary would be another judge
     examples = tuple(Example(**each) for each in fields["examples"])
     rubric = replace(rubric, thinking=fields["thinking"], examples=examples or rubric.examples)
     prompts = _prompts(folder.file(PROMPTS), fields["prompts"])
@@ -108,6 +135,11 @@ def judge_of(folder: JudgeFolder) -> Judge:
 def asdict_example(example: Example) -> dict[str, Any]:
     """As JSON holds it."""
     return {**example._asdict(), "fields": dict(example.fields), "labels": dict(example.labels)}
+
+
+def _tool_files(rubric: Rubric) -> list[str]:
+    """What the files of a rubric's tools are called in the folder, in order."""
+    return [f"{TOOLS}/{number}-{Path(each.file).name}" for number, each in enumerate(rubric.tools, start=1)]
 
 
 def _prompts(path: Path, digests: Mapping[str, str]) -> Path | None:

@@ -22,9 +22,11 @@ from quorate.llm.journal import Journal
 from quorate.llm.ledger import Ledger
 from quorate.llm.limits import Limits
 from quorate.llm.progress import Progress
+from quorate.llm.rounds import known_rounds, most_of_rounds
 from quorate.llm.run import answers
 from quorate.llm.settings import is_local
 from quorate.llm.tally import Failed, Tally
+from quorate.llm.toolbox import Toolbox
 from quorate.llm.wire import Answer, Failure, Request, Transport
 
 Take = Callable[[Call, Answer | Failure, float], None]
@@ -119,7 +121,7 @@ def annotate(
             stopped = stopped or (isinstance(said, Failure) and said.kind in {"quota", "auth", "budget"})
             take(call, said, cost_usd)
 
-        _wait_for(_ask(_Calls(entries, n), over, noted, journal, ledger, limits, progress))
+        _wait_for(_ask(_Calls(entries, n), over, noted, journal, ledger, limits, progress, job.toolbox))
 
     for models, over in ((_far(job.models), transport), (_near(job.models), local or transport)):
         if models:
@@ -135,10 +137,13 @@ def annotate(
 
 
 def requests(job: Job, journal: Journal) -> Iterator[Request]:
-    """All requests of models that are not on this machine; with a verifier, the checks of labels that are known."""
-    far = _far(job.models)
-    for _, request in job.calls(far):
-        yield request
+    """All requests of models that are not on this machine; with a verifier, the checks of labels that are known.
+
+    Where models look things up, the requests of the rounds that the journal knows, and of the one that is due.
+    """
+    for _, request in job.calls(_far(job.models)):
+        for asked, _ in known_rounds(request, job.toolbox, journal.find):
+            yield asked
     if job.settings.confidence == "verifier" and not is_local(job.settings.verifier or ""):
         tally = known_so_far(job, journal)
         for _, request in _check_requests(job, check_calls(job, tally)):
@@ -149,7 +154,7 @@ def known_so_far(job: Job, journal: Journal) -> Tally:
     """The labels that the journal knows, without a call."""
     tally = Tally(job)
     for call, request in job.calls(job.models):
-        answer = journal.find(request.key())
+        *_, (_, answer) = known_rounds(request, job.toolbox, journal.find)
         if answer is not None:
             tally.take(call, answer, 0.0)
     return tally
@@ -171,17 +176,19 @@ def check_calls(job: Job, tally: Tally) -> list[Call]:
 def forecast(job: Job, journal: Journal, ledger: Ledger) -> list[Forecast]:
     """How many calls a labeling takes and what they cost, model by model, without a call.
 
-    What is likely counts four characters of a prompt for a token, and half of what an answer may have.
+    What is likely counts four characters of a prompt for a token, half of what an answer may have, and one round of
+    look-ups where there are tools; the most counts all rounds.
     """
     found: dict[str, list[float]] = {}
     for request in _all_requests(job):
         each = found.setdefault(request.model, [0, 0, 0.0, 0.0])
         each[0] += 1
-        if journal.find(request.key()) is not None:
+        *_, (_, known) = known_rounds(request, job.toolbox, journal.find)
+        if known is not None:
             each[1] += 1
         elif not is_local(request.model):
-            each[2] += _likely_usd(request, ledger)
-            each[3] += ledger.bound_usd(request)
+            each[2] += _likely_usd(request, ledger) * (2 if request.tools else 1)
+            each[3] += sum(ledger.cost_usd(request.model, most) for most in most_of_rounds(request, job.toolbox))
     return [Forecast(model, int(n), int(known), likely, most) for model, (n, known, likely, most) in found.items()]
 
 
@@ -235,10 +242,13 @@ async def _ask(
     ledger: Ledger,
     limits: Limits,
     progress: Progress | None,
+    toolbox: Toolbox | None,
 ) -> None:
     """Every call answered or failed, and told to `take` with what it cost (US dollars)."""
     try:
-        run = answers(calls, transport, journal=journal, ledger=ledger, limits=limits, progress=progress)
+        run = answers(
+            calls, transport, journal=journal, ledger=ledger, limits=limits, progress=progress, toolbox=toolbox
+        )
         async for request, said in run:
             cost_usd = ledger.cost_usd(request.model, said.usage) if isinstance(said, Answer) else 0.0
             take(calls.of(request), said, cost_usd)

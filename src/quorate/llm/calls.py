@@ -13,10 +13,12 @@ from quorate.llm.items import Items
 from quorate.llm.prompt import Prompts, Sheet, Wanted
 from quorate.llm.rubric import Question, Rubric
 from quorate.llm.settings import Settings, is_local
+from quorate.llm.toolbox import Toolbox
 from quorate.llm.verify import Verifier
 from quorate.llm.wire import Request
 
 DEFAULT = Settings()
+CALL_TOKENS = 128  # in which a model may say what it looks up
 
 
 class Call(NamedTuple):
@@ -38,7 +40,8 @@ class Job:
     models: tuple[str, ...]
     settings: Settings = DEFAULT
     prompts: Prompts | None = None
-    examples_folder: Path | None = None
+    examples_folder: Path | None = None  # where the rubric lies, and with it images of examples and files of tools
+    tools: Toolbox | None = None  # over those of the rubric
 
     def __post_init__(self) -> None:
         if not self.models:
@@ -48,6 +51,19 @@ class Job:
             raise SettingError(f"model {repeated!r} is named twice")
         if self.settings.plain and self.rubric.thinking == "steps":
             raise SettingError("reasoning needs JSON: leave `plain` out, or write `thinking: none` in the rubric")
+        local = next(filter(is_local, self.models), None)
+        if local is not None and (self.rubric.tools or self.tools):
+            raise SettingError(
+                f"{local} runs on this machine and cannot call tools: ask it with a rubric without `tools`"
+            )
+        _ = self.toolbox  # files of tools are read before anything is asked
+
+    @cached_property
+    def toolbox(self) -> Toolbox | None:
+        """What models may look up; None where nothing is declared."""
+        if self.tools is not None or not self.rubric.tools:
+            return self.tools
+        return Toolbox.read(self.rubric.tools, self.examples_folder or Path(), self.rubric.rounds)
 
     @cached_property
     def far(self) -> tuple[str, ...]:
@@ -76,15 +92,15 @@ class Job:
     @cached_property
     def _sheets(self) -> tuple[Sheet, ...]:
         wanted: Wanted = "plain" if self.settings.plain else "labels"
-        return self._made("chances" if self.settings.confidence == "verbalised" else wanted)
+        return self._made("chances" if self.settings.confidence == "verbalised" else wanted, self.toolbox is not None)
 
     @cached_property
     def _local_sheets(self) -> tuple[Sheet, ...]:
         return self._made("plain")
 
-    def _made(self, wanted: Wanted) -> tuple[Sheet, ...]:
+    def _made(self, wanted: Wanted, looks_up: bool = False) -> tuple[Sheet, ...]:
         return tuple(
-            Sheet(self._prompts, self.rubric, group, wanted, self.examples_folder, self.settings.examples)
+            Sheet(self._prompts, self.rubric, group, wanted, self.examples_folder, self.settings.examples, looks_up)
             for group in self.rubric.groups(apart=wanted == "plain")
         )
 
@@ -131,11 +147,12 @@ class Job:
         return Request(
             model,
             (),
-            sheet.most_tokens(settings.reasoning_tokens),
+            sheet.most_tokens(settings.reasoning_tokens) + CALL_TOKENS * sheet.looks_up,
             settings.temperature if several else 0.0,
             settings.top if shows else None,
             None if sheet.wanted == "plain" and not is_local(model) else sheet.schema,
             settings.seed if several else None,
+            tools=self.toolbox.tools if sheet.looks_up and self.toolbox else (),
         )
 
     # ---- checks of labels ---------------------------------------------------------------------------------------

@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from quorate.llm.failures import BrokenError
-from quorate.llm.wire import OUTSIDE, Answer, Finish, Message, Request, Token, Usage, canonical
+from quorate.llm.wire import OUTSIDE, Answer, Finish, Message, Part, Request, Token, Tool, ToolCall, Usage, canonical
 
 PATH = "/chat/completions"
 SCHEMA_NAME = "answer"
+CALLED, RETURNED = "tool_call", "tool_result"  # kinds of parts of a message that speak of look-ups
 MESSAGE_TOKENS = 16  # at most so many tokens around a message: role and marks
 IMAGE_TOKENS = 50_000  # at most, for one image: the dearest that a provider counts
 LengthField = Literal["max_completion_tokens", "max_tokens"]
@@ -32,6 +33,9 @@ def body(request: Request, length_field: LengthField = "max_completion_tokens") 
     if request.schema is not None:
         wanted = {"name": SCHEMA_NAME, "schema": request.schema, "strict": True}
         asked["response_format"] = {"type": "json_schema", "json_schema": wanted}
+    if request.tools:
+        asked["tools"] = [_tool(tool) for tool in request.tools]
+        asked["tool_choice"] = "auto" if request.may_call else "none"
     if request.seed is not None:
         asked["seed"] = request.seed + request.sample
     return asked
@@ -51,6 +55,7 @@ def answer(content: bytes | str, request: Request) -> Answer:
             finish=finish,
             usage=_usage(said.get("usage"), request),
             model=str(said.get("model") or request.model),
+            calls=tuple(map(_call, message.get("tool_calls") or ())) if request.tools else (),
         )
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         head = content[:80] if isinstance(content, str) else content[:80].decode(errors="replace")
@@ -61,18 +66,51 @@ def most_usage(request: Request) -> Usage:
     """The most tokens a call can use: a token of the prompt is at least one byte of text; images at the dearest."""
     schema = 0 if request.schema is None else len(canonical(request.schema))
     prompt = sum(MESSAGE_TOKENS + _most_tokens(message.content) for message in request.messages)
-    return Usage(schema + prompt, request.max_tokens)
+    tools = sum(MESSAGE_TOKENS + len(canonical(_tool(tool))) for tool in request.tools)
+    return Usage(schema + prompt + tools, request.max_tokens)
 
 
-def _most_tokens(content: str | Sequence[Mapping[str, Any]]) -> int:
+def _most_tokens(content: str | Sequence[Part]) -> int:
     if isinstance(content, str):
         return len(content.encode(errors="surrogatepass"))
-    return sum(_most_tokens(part["text"]) if "text" in part else IMAGE_TOKENS for part in content)
+    return sum(_most_of_part(part) for part in content)
+
+
+def _most_of_part(part: Part) -> int:
+    if part["type"] == CALLED:
+        return MESSAGE_TOKENS + _most_tokens(part["name"]) + _most_tokens(part["arguments"]) + len(part["id"])
+    return _most_tokens(part["text"]) if "text" in part else IMAGE_TOKENS
 
 
 def _message(message: Message) -> dict[str, Any]:
     content = message.content
-    return {"role": message.role, "content": content if isinstance(content, str) else list(content)}
+    if isinstance(content, str):
+        return {"role": message.role, "content": content}
+    if message.role == "tool":
+        return {"role": "tool", "tool_call_id": content[0]["id"], "content": content[0]["text"]}
+    calls = [_asked_for(part) for part in content if part["type"] == CALLED]
+    if not calls:
+        return {"role": message.role, "content": list(content)}
+    said = "".join(part["text"] for part in content if part["type"] == "text")
+    return {"role": message.role, "content": said or None, "tool_calls": calls}
+
+
+def _asked_for(part: Part) -> dict[str, Any]:
+    function = {"name": part["name"], "arguments": part["arguments"]}
+    return {"id": part["id"], "type": "function", "function": function}
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    function = {"name": tool.name, "description": tool.about, "parameters": tool.parameters}
+    return {"type": "function", "function": function}
+
+
+def _call(said: Mapping[str, Any]) -> ToolCall:
+    """A call of a tool; some servers give the arguments as an object, not as its text."""
+    function = said["function"]
+    arguments = function.get("arguments") or "{}"
+    text = arguments if isinstance(arguments, str) else canonical(arguments)
+    return ToolCall(str(said.get("id") or ""), str(function["name"]), text)
 
 
 def _text(content: Any) -> str:

@@ -20,10 +20,11 @@ from quorate.data.write import whole
 from quorate.errors import SchemaError, SettingError
 from quorate.llm.annotate import Annotated
 from quorate.llm.items import Items
-from quorate.llm.tally import Cells, Failed
+from quorate.llm.tally import Cells, Failed, LookedUp
 from quorate.schema import Schema, Task
 
 FAILURES = "failures.jsonl"
+TRACES = "traces.jsonl"  # what models looked up
 RECORD = "label.json"
 JOURNAL = "calls.sqlite"
 PREVIEW = 90  # characters of what went wrong
@@ -85,15 +86,11 @@ def dataset_of(done: Annotated) -> Dataset:
 
 
 def write_labeled(done: Annotated, out: Path, about: dict[str, Any]) -> Dataset:
-    """Write the dataset folder, the failures (a file of its own, absent where there are none) and how it was made."""
+    """Write the dataset folder, failures and look-ups (files of their own, if there are any), and how it was made."""
     data = dataset_of(done)
     data.write(out)
-    failures = out / FAILURES
-    if done.failures:
-        with whole(failures) as part:
-            part.write_text("".join(_failure_line(each) for each in done.failures), "utf-8", newline="\n")
-    else:
-        failures.unlink(missing_ok=True)
+    _write_lines(out / FAILURES, done.failures)
+    _write_lines(out / TRACES, done.tally.lookups())
     with whole(out / RECORD) as part:
         part.write_text(json.dumps({**record(done), **about}, indent=2, allow_nan=False) + "\n", "utf-8")
     return data
@@ -110,6 +107,7 @@ def record(done: Annotated) -> dict[str, Any]:
         "settings": {name: getattr(settings, name) for name in settings.__dataclass_fields__},
         "calls_together": job.rubric.calls == "together" and not settings.plain,
         "thinking": job.rubric.thinking,
+        "tools": [tool.name for tool in job.toolbox.tools] if job.toolbox else [],
         "prompt": hashlib.sha256("\n".join(systems).encode()).hexdigest(),
         "calls": done.n_calls,
         "failures": len(done.failures),
@@ -185,8 +183,14 @@ def _contents(items: Items) -> pa.Table:
     return pa.table({"item": _ids(items), **texts, **images, **restricted})
 
 
-def _failure_line(failed: Failed) -> str:
-    return as_json({**failed._asdict(), "tasks": list(failed.tasks)}) + "\n"
+def _write_lines(path: Path, rows: Sequence[Failed] | Sequence[LookedUp]) -> None:
+    """A line a row; no file where there is none."""
+    if not rows:
+        path.unlink(missing_ok=True)
+        return
+    with whole(path) as part:
+        lines = (as_json({**row._asdict(), "tasks": list(row.tasks)}) + "\n" for row in rows)
+        part.write_text("".join(lines), "utf-8", newline="\n")
 
 
 def failure_counts(failures: Sequence[Failed]) -> dict[str, int]:

@@ -39,6 +39,8 @@ class LocalClient:
 
     async def send(self, request: Request) -> Answer:
         """The answer. Raises BadRequestError for a prompt that is too long, or a schema without labels."""
+        if request.tools:
+            raise BadRequestError("a model on this machine cannot call tools")
         if request.model not in self._models:
             raise BadRequestError(f"no model {request.model!r} is loaded here")
         told = asyncio.get_running_loop().create_future()

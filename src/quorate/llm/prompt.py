@@ -105,6 +105,7 @@ class Sheet:
     wanted: Wanted = "labels"
     examples_folder: Path | None = None  # where images of examples lie
     most_examples: int | None = None
+    looks_up: bool = False  # whether tools are given
 
     @cached_property
     def asked(self) -> tuple[Asked, ...]:
@@ -153,6 +154,7 @@ class Sheet:
             "questions": self.asked,
             "thinking": self.thinks,
             "reasoning": REASONING,
+            "looks_up": self.looks_up,
         }
 
     @cached_property

@@ -63,6 +63,16 @@ class Option(NamedTuple):
     words: str
 
 
+class Declared(NamedTuple):
+    """A tool that models may call, as the rubric names it."""
+
+    kind: Literal["glossary", "search"]
+    file: str  # from the folder of the rubric
+    name: str = ""  # as models call it; by default the kind
+    about: str = ""  # what models are told it is good for
+    results: int = 3  # passages that a search returns
+
+
 class Example(NamedTuple):
     """A worked example: an item, its labels by task, and why."""
 
@@ -89,6 +99,8 @@ class Rubric:
     calls: Calls = "together"
     thinking: Thinking = "none"
     boundary: tuple[str, ...] = ()  # hosts that restricted items may be sent to
+    tools: tuple[Declared, ...] = ()  # what models may look up
+    rounds: int = 3  # of look-ups before an answer, at most
 
     def __post_init__(self) -> None:
         if not self.questions:

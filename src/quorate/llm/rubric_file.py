@@ -13,12 +13,15 @@ from typing import Any, NamedTuple, NoReturn
 
 from quorate.data.formats.multi_select import NO, YES, option_name
 from quorate.errors import FormatError, MissingExtraError, SchemaError
-from quorate.llm.rubric import KINDS, Example, Kind, Question, Rubric
+from quorate.llm.rubric import KINDS, Declared, Example, Kind, Question, Rubric
 from quorate.schema import UNFIT, Option, Schema, Task
 
-ROOT = ("about", "guidelines", "tasks", "examples", "show", "calls", "thinking", "boundary")
+ROOT = ("about", "guidelines", "tasks", "examples", "show", "calls", "thinking", "boundary", "tools", "rounds")
 TASK = ("name", "kind", "question", "classes", "guidelines")
 OF_EXAMPLE = ("labels", "reasoning", "restricted")  # all else in an example is what the item shows
+TOOLS = ("glossary", "search")
+TOOL = (*TOOLS, "name", "about", "results")
+MOST_NUMBER = 20
 MOST_NODES, MOST_DEPTH = 100_000, 20
 CALLS = ("together", "apart")
 THINKING = ("none", "steps")
@@ -90,6 +93,8 @@ class _Reader:
             calls=calls,
             thinking=thinking,
             boundary=tuple(self._name(each) for each in self._list(root.get("boundary"))),
+            tools=tuple(self._tool(entry) for entry in self._list(root.get("tools"))),
+            rounds=self._number(root, "rounds", 3),
         )
 
     # ---- tasks --------------------------------------------------------------------------------------------------
@@ -173,6 +178,16 @@ class _Reader:
             listed = ", ".join(map(repr, known))
             self._refuse(f"there is no {what} {min(strange)!r}", place, f"use one of {listed}")
 
+    def _tool(self, entry: Value) -> Declared:
+        """A tool: its kind with its file, and how it is called."""
+        fields = self._fields(entry, TOOL, "a tool")
+        kinds: list[Any] = [kind for kind in TOOLS if kind in fields]
+        if len(kinds) != 1:
+            self._refuse("a tool of no kind, or of two", entry, f"write one of {', '.join(TOOLS)} with its file")
+        (kind,) = kinds
+        names = self._text(fields, "name"), self._text(fields, "about")
+        return Declared(kind, self._name(fields[kind]), *names, self._number(fields, "results", 3))
+
     # ---- values -------------------------------------------------------------------------------------------------
 
     def _fields(self, entry: Value, known: Sequence[str], what: str) -> Entry:
@@ -200,6 +215,12 @@ class _Reader:
 
     def _text(self, fields: Entry, key: str) -> str:
         return self._string(fields[key]).strip() if key in fields else ""
+
+    def _number(self, fields: Entry, key: str, default: int) -> int:
+        text = self._text(fields, key) or str(default)
+        if not text.isdecimal() or not 1 <= int(text) <= MOST_NUMBER:
+            self._refuse(f"{key} is {text!r}", fields[key], f"write a whole number from 1 to {MOST_NUMBER}")
+        return int(text)
 
     def _name(self, value: Value) -> str:
         text = self._string(value)

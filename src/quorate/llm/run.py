@@ -30,6 +30,8 @@ from quorate.llm.ledger import Ledger
 from quorate.llm.limits import Limits
 from quorate.llm.progress import Progress, Standing
 from quorate.llm.retry import Patience, tried_again, wait_s
+from quorate.llm.rounds import Talk
+from quorate.llm.toolbox import Toolbox
 from quorate.llm.wire import Answer, Failure, Request, Transport
 
 Said = tuple[Request, Answer | Failure]
@@ -49,15 +51,18 @@ async def answers(
     progress: Progress | None = None,
     patience: Patience = Patience(),  # noqa: B008 - a NamedTuple cannot change
     seed: int = 0,
+    toolbox: Toolbox | None = None,
 ) -> AsyncIterator[Said]:
     """Every request with its answer or failure, as they come; equal requests are asked once and all answered.
+
+    Where a request declares tools and the model calls them, `toolbox` answers, and what is told is the last answer.
 
     Memory does not grow with the number of requests. After a failure that would meet every call (an empty account, a
     key that is not accepted, the cap, an address at which nobody was ever reached), nothing more is sent: what the
     journal does not know fails by the same kind.
     Raises SettingError before anything is sent where a price is unknown and that is not allowed.
     """
-    run = _Run(requests, transport, journal, ledger, limits, patience, np.random.default_rng(seed))
+    run = _Run(requests, transport, journal, ledger, limits, patience, np.random.default_rng(seed), toolbox)
     began_s, told_s = limits.clock.now_s(), -TELL_EVERY_S
     try:
         async for said in run.results():
@@ -133,11 +138,13 @@ class _Run:
         limits: Limits,
         patience: Patience,
         rng: np.random.Generator,
+        toolbox: Toolbox | None,
     ) -> None:
         self._total = len(requests) if isinstance(requests, Sized) else None
         self._requests: Iterator[Request] = iter(requests)
         self._transport, self._journal, self._ledger = transport, journal, ledger
         self._limits, self._patience, self._rng = limits, patience, rng
+        self._toolbox = toolbox
         self._open: dict[str, list[Request]] = {}  # calls under way, with the equal requests that wait for them
         self._ready: deque[Said] = deque()
         self._news = asyncio.Event()
@@ -209,18 +216,24 @@ class _Run:
                 self._open[key].append(request)
                 continue
             self._open[key] = [request]
-            said = self._known_answer(key)
-            if said is None:
-                said = await self._said(request, key)
+            said, is_new = await self._talked(request, key)
+            if is_new:
                 self._journal.after_kept(partial(self._show, key, said))  # the hand goes on meanwhile
             else:
                 await self._journal.kept()
                 self._show(key, said)
 
-    def _known_answer(self, key: str) -> Answer | None:
-        known = self._journal.find(key)
-        self._known += known is not None
-        return known
+    async def _talked(self, request: Request, key: str) -> tuple[Answer | Failure, bool]:
+        """What came of a call, all its rounds taken, and whether anything had to be asked."""
+        talk, is_new = Talk(request, self._toolbox), False
+        while True:
+            known = self._journal.find(key)
+            is_new = is_new or known is None
+            final = talk.take(await self._said(talk.request, key) if known is None else known)
+            if final is not None:
+                self._known += not is_new
+                return final, is_new
+            key = talk.request.key()
 
     async def _said(self, request: Request, key: str) -> Answer | Failure:
         self._ledger.price(request.model)  # an unknown price is refused before anything is sent

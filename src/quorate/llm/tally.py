@@ -17,7 +17,7 @@ from quorate.llm.reading import Chosen, Reading, Unusable, read_answer
 from quorate.llm.rubric import Question
 from quorate.llm.settings import is_local
 from quorate.llm.verify import chance_right, of_answer, of_each
-from quorate.llm.wire import Answer, Failure
+from quorate.llm.wire import Answer, Failure, Step
 
 Array = np.ndarray
 NO_LOGPROBS = "no log probabilities"
@@ -33,6 +33,19 @@ class Failed(NamedTuple):
     kind: str
     detail: str
     retried: int
+
+
+class LookedUp(NamedTuple):
+    """One look-up of a model on its way to an answer about an item."""
+
+    item: str
+    tasks: tuple[str, ...]
+    model: str
+    sample: int
+    round: int
+    tool: str
+    arguments: str
+    result: str
 
 
 class Cells:
@@ -63,6 +76,7 @@ class Tally:
     def __init__(self, job: Job) -> None:
         self._job = job
         self.failed: dict[Call, list[Failed]] = {}
+        self.steps: dict[Call, tuple[Step, ...]] = {}
         self.cells = {
             (model, task): Cells(len(job.items), len(question.task.classes), job.n_samples(name))
             for model, name in enumerate(job.models)
@@ -76,6 +90,8 @@ class Tally:
     def take(self, call: Call, said: Answer | Failure, cost_usd: float) -> None:
         """Note what a model said about an item."""
         sheet = self._sheet(call)
+        if said.steps:
+            self.steps[call] = said.steps
         if isinstance(said, Failure):
             self._fail(call, [asked.question for asked in sheet.asked], said.kind, said.detail, said.retried)
             return
@@ -176,6 +192,20 @@ class Tally:
     def failures(self) -> list[Failed]:
         """What is missing and why, in the order of the items."""
         return [failed for call in sorted(self.failed) for failed in self.failed[call]]
+
+    def lookups(self) -> list[LookedUp]:
+        """What models looked up, in the order of the items, and of the rounds within."""
+        return [
+            LookedUp(
+                self._job.items.ids[call.item],
+                tuple(asked.question.task.name for asked in self._sheet(call).asked),
+                self._job.models[call.model],
+                call.sample,
+                *step,
+            )
+            for call in sorted(self.steps)
+            for step in self.steps[call]
+        ]
 
     def covered(self) -> dict[str, float]:
         """By model, the mean probability that stood on names of classes: far below 1, it answers in another form."""

@@ -31,14 +31,40 @@ OUTSIDE = -9999.0  # a server's word for "not among the tokens that I list": nev
 CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 COMPACT = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 OF_KEY = 8  # the first fields of a request, which every key is made of
-Part = Mapping[str, Any]  # a part of a message, as {"type": "text", "text": ...} or {"type": "image_url", ...}
+Part = Mapping[str, Any]  # of a message: {"type": "text", "text": ...}, {"type": "image_url", ...}, and of look-ups
+# {"type": "tool_call", "id", "name", "arguments"} by the assistant, {"type": "tool_result", "id", "text"} by the tool
 
 
 class Message(NamedTuple):
-    """One turn of a conversation: plain text, or parts (text and images)."""
+    """One turn of a conversation: plain text, or parts (text and images; calls of tools and what they return)."""
 
-    role: Literal["system", "developer", "user", "assistant"]
+    role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | Sequence[Part]
+
+
+class Tool(NamedTuple):
+    """Something that a model may look up: its name, what it is good for, a JSON schema of its arguments."""
+
+    name: str
+    about: str
+    parameters: Mapping[str, Any]
+
+
+class ToolCall(NamedTuple):
+    """What a model wants to look up; the arguments as it said them, which should be a JSON object."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+class Step(NamedTuple):
+    """One look-up on the way to an answer."""
+
+    round: int  # from 1
+    tool: str
+    arguments: str
+    result: str
 
 
 class Request(NamedTuple):
@@ -53,6 +79,8 @@ class Request(NamedTuple):
     seed: int | None = None
     sample: int = 0  # number of the sample, where one prompt is answered several times
     restricted: bool = False  # may not leave the boundary; it decides no answer, so the key does not know it
+    tools: tuple[Tool, ...] = ()
+    may_call: bool = True  # False: the tools stand there for what was said before, and the answer is due
 
     def key(self) -> str:
         """A name for this call: the same for equal requests, on every machine; 64 hexadecimal digits.
@@ -63,6 +91,7 @@ class Request(NamedTuple):
         False
         """
         said = [*self._replace(temperature=float(self.temperature))[:OF_KEY]]
+        said += [self.tools, self.may_call] if self.tools else []  # without tools, keys are as they always were
         return hashlib.sha256(canonical(said).encode()).hexdigest()
 
 
@@ -93,10 +122,12 @@ class Answer(NamedTuple):
     finish: Finish
     usage: Usage
     model: str  # as the server names what answered: often the name asked for, with a date
+    calls: tuple[ToolCall, ...] = ()  # what the model wants to look up before it answers
+    steps: tuple[Step, ...] = ()  # what it has looked up on the way here; `usage` is then that of all rounds
 
     def to_json(self) -> str:
-        """The answer as one line of JSON; `from_json` gives back an equal one, bit by bit."""
-        return COMPACT(self)
+        """The answer as one line of JSON, without steps; `from_json` gives back an equal one, bit by bit."""
+        return COMPACT([*self[:5], *([self.calls] if self.calls else [])])
 
     @classmethod
     def from_json(cls, line: str) -> Answer:
@@ -106,8 +137,9 @@ class Answer(NamedTuple):
         >>> Answer.from_json(answer.to_json()) == answer
         True
         """
-        text, tokens, finish, usage, model = json.loads(line)
-        return cls(text, None if tokens is None else tuple(map(_token, tokens)), finish, Usage(*usage), model)
+        text, tokens, finish, usage, model, *more = json.loads(line)
+        calls = tuple(ToolCall(*call) for called in more for call in called)
+        return cls(text, None if tokens is None else tuple(map(_token, tokens)), finish, Usage(*usage), model, calls)
 
 
 class Failure(NamedTuple):
@@ -116,6 +148,7 @@ class Failure(NamedTuple):
     kind: Kind
     detail: str
     retried: int
+    steps: tuple[Step, ...] = ()  # what was looked up before it failed
 
 
 @runtime_checkable

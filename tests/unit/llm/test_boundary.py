@@ -23,6 +23,7 @@ from quorate.llm.journal import Journal
 from quorate.llm.ledger import Ledger, read_prices
 from quorate.llm.rubric import Rubric
 from quorate.llm.rubric_file import parse_rubric
+from quorate.llm.sdk import OpenAIClient
 from quorate.llm.settings import Settings
 from quorate.llm.testing.faults import Fault
 from quorate.llm.testing.server import FakeServer
@@ -159,6 +160,23 @@ def test_a_transport_that_does_not_know_where_it_sends_is_outside() -> None:
 
     done = labeled(Somewhere())
     assert [failed.kind for failed in done.failures] == ["broken", "restricted", "broken"]
+
+
+def test_the_openai_package_carries_nothing_restricted() -> None:
+    """Its HTTP client follows redirects and finds proxies of its own: whatever the boundary, it refuses."""
+    openai = pytest.importorskip("openai")
+
+    async def sent(client: OpenAIClient) -> None:
+        try:
+            await client.send(Request("m", (Message("user", CLOSED),), restricted=True))
+        finally:
+            await client.aclose()
+
+    with FakeServer(keep_bodies=True) as server:
+        client = OpenAIClient(openai.AsyncOpenAI(api_key="sk", base_url=server.url))
+        with pytest.raises(RestrictedError, match="nobody knows where OpenAIClient sends it"):
+            asyncio.run(sent(client))
+    assert not server.bodies
 
 
 def test_a_journal_from_before_stays_valid() -> None:

@@ -8,14 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quorate.llm.wire import OUTSIDE, Answer, Message, Request, Token, Usage
+from quorate.llm.wire import OUTSIDE, Answer, Message, Request, Token, Tool, ToolCall, Usage
 
 TEXT = st.text(max_size=20)
 LOGPROB = st.floats(max_value=0.0, min_value=OUTSIDE)
 TOKEN = st.builds(Token, TEXT, LOGPROB, st.lists(st.tuples(TEXT, LOGPROB), max_size=3).map(tuple))
 FINISH = st.sampled_from(["stop", "length", "content_filter", "refusal"])
 USAGE = st.builds(Usage, st.integers(0, 10**6), st.integers(0, 10**6))
-ANSWER = st.builds(Answer, TEXT, st.none() | st.lists(TOKEN, max_size=3).map(tuple), FINISH, USAGE, TEXT)
+CALLS = st.lists(st.builds(ToolCall, TEXT, TEXT, TEXT), max_size=2).map(tuple)
+TOKENS = st.none() | st.lists(TOKEN, max_size=3).map(tuple)
+ANSWER = st.builds(Answer, TEXT, TOKENS, FINISH, USAGE, TEXT, CALLS, st.just(()))  # steps are made anew on reading
 BASE = Request("m", (Message("user", "Hello"),), 16, 0.0, 5, {"type": "string", "enum": ["a"]}, 3, 0)
 
 
@@ -43,6 +45,7 @@ def test_an_answer_comes_back_from_json_bit_by_bit(answer: Answer):
         {"schema": None},
         {"seed": None},
         {"sample": 1},
+        {"tools": (Tool("t", "", {}),)},
     ],
 )
 def test_whatever_may_change_the_answer_changes_the_key(change: dict[str, object]):

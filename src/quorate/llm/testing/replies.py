@@ -10,10 +10,12 @@ A table is JSONL, one row per line:
     {"text": ..., "model": "m", "tasks": {"tone": [0.2, 0.8]}}              by property of the schema, in enum order
     {"text": ..., "answer": "verbatim"}                                     said as it stands
     {"text": ..., "says": "words of one prompt", "probs": ...}              where the system message holds these words
+    {"text": ..., "calls": [{"tool": "glossary", "arguments": {...}}]}      tools that it calls first, a round each
 
 A row speaks where its text is a message, a part of one, the inside of <tags> or a line (in that order), or stands
-anywhere in the last message; a row with `model` speaks for that model only, one with `says` for a prompt that says so,
-and before rows without.
+anywhere in the last message; a row with `model` speaks for that model only, one with `says` where the system message or
+what a tool returned says so, and before rows without. A round of `calls` may be a list of calls; arguments that are a
+text are sent as they stand. A server calls tools only where the request declares some and lets them be called.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ SHARPNESS = 6.0  # log odds between the likeliest and the least likely choice of
 SURE = -0.0001  # log probability of a token that is no choice
 FLOOR = 1e-9  # a probability of 0 in a table is said as this
 CHARACTERS_PER_TOKEN = 4
+TELLS = frozenset({"system", "developer", "tool"})  # messages that a row can ask for by `says`
 Shares = Mapping[str, float] | Sequence[float]
 
 
@@ -53,7 +56,8 @@ class Row(NamedTuple):
     probs: Shares | None
     tasks: Mapping[str, Shares]
     answer: str | None
-    says: str | None = None  # words that the system message must hold: what tells prompts apart
+    says: str | None = None  # words that the system message, or a tool's result, must hold: what tells prompts apart
+    calls: Sequence[Any] = ()  # of tools, round by round: {"tool", "arguments"}, or a list of these
 
 
 class Question(NamedTuple):
@@ -62,7 +66,7 @@ class Question(NamedTuple):
     model: str
     messages: str  # all of them, as JSON
     last: tuple[str, ...]  # the texts of the last message
-    told: str  # the texts of system messages
+    told: str  # the texts of system messages, and what tools returned
     schema: Mapping[str, Any] | None
     temperature: float
     draw: str  # what tells samples of one prompt apart
@@ -87,6 +91,20 @@ class Replies:
             return list(self._value(question.schema, question, row, ""))
         choices = list(row.probs) if row and isinstance(row.probs, Mapping) else _choices(question)
         return [self._choice(choices, question, row, "")]
+
+    def calls(self, body: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+        """The tools that are called in place of an answer, in OpenAI's form; none where the answer is due."""
+        if not body.get("tools") or body.get("tool_choice") == "none":
+            return []
+        row = self._row(_question(body, name))
+        before = sum(1 for message in body.get("messages") or () if message.get("tool_calls"))
+        if row is None or before >= len(row.calls):
+            return []
+        wanted = row.calls[before]
+        return [
+            _call(f"call_{name[:8]}_{before}_{place}", each)
+            for place, each in enumerate([wanted] if isinstance(wanted, Mapping) else wanted)
+        ]
 
     def _value(self, schema: Mapping[str, Any], question: Question, row: Row | None, path: str) -> Iterator[Piece]:
         """A value that fulfils the schema: a choice for each enum, filler elsewhere."""
@@ -171,6 +189,7 @@ def read_table(path: Path) -> list[Row]:
                 fields.get("tasks") or {},
                 fields.get("answer"),
                 fields.get("says"),
+                fields.get("calls") or (),
             )
         )
     return rows
@@ -189,14 +208,16 @@ def tokens(pieces: Sequence[Piece]) -> list[tuple[str, tuple[tuple[str, float], 
 
 def prompt_tokens(body: Mapping[str, Any]) -> int:
     """How many tokens the fake server counts in a prompt."""
-    return 8 + len(json.dumps(body.get("messages", ""))) // CHARACTERS_PER_TOKEN
+    tools = json.dumps(body["tools"]) if "tools" in body else ""
+    return 8 + (len(json.dumps(body.get("messages", ""))) + len(tools)) // CHARACTERS_PER_TOKEN
 
 
 def _question(body: Mapping[str, Any], name: str) -> Question:
     messages = body.get("messages") or [{"content": ""}]
-    content = messages[-1].get("content") or ""
+    asked = next((m for m in reversed(messages) if m.get("role") == "user"), messages[-1])
+    content = asked.get("content") or ""
     parts = _texts(content)
-    told = [text for m in messages if m.get("role") in {"system", "developer"} for text in _texts(m.get("content"))]
+    told = [text for m in messages if m.get("role") in TELLS for text in _texts(m.get("content"))]
     wanted = (body.get("response_format") or {}).get("json_schema") or {}
     draw = f"{body.get('seed')} {name}"
     return Question(
@@ -208,6 +229,11 @@ def _question(body: Mapping[str, Any], name: str) -> Question:
         float(body.get("temperature") or 0.0),
         draw,
     )
+
+
+def _call(name: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    function = {"name": wanted["tool"], "arguments": _said(wanted.get("arguments", {}))}
+    return {"id": name, "type": "function", "function": function}
 
 
 def _texts(content: Any) -> list[str]:

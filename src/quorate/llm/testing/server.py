@@ -188,6 +188,9 @@ class FakeServer:
 
     def _completion(self, asked: Mapping[str, Any], name: str, fault: Fault | None) -> Reply:
         wrong = fault.wrong if fault else ""
+        calls = [] if wrong else self._replies.calls(asked, name)
+        if calls:
+            return _called(asked, name, calls)
         said = [] if wrong == "refusal" else tokens(self._replies.pieces(asked, name))
         most = asked.get("max_completion_tokens") or asked.get("max_tokens") or len(said)
         finish = "stop"
@@ -232,6 +235,21 @@ class FakeServer:
     def landed(self) -> None:
         """One call is over."""
         self._flight(time.monotonic(), -1)
+
+
+def _called(asked: Mapping[str, Any], name: str, calls: Sequence[Mapping[str, Any]]) -> Reply:
+    """An answer that calls tools."""
+    n_prompt, n_said = prompt_tokens(asked), sum(len(json.dumps(call["function"])) for call in calls) // 4
+    message = {"role": "assistant", "content": None, "refusal": None, "tool_calls": list(calls)}
+    body = {
+        "id": f"chatcmpl-{name[:24]}",
+        "object": "chat.completion",
+        "created": 0,
+        "model": asked["model"],
+        "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": "tool_calls"}],
+        "usage": {"prompt_tokens": n_prompt, "completion_tokens": n_said, "total_tokens": n_prompt + n_said},
+    }
+    return Reply(json.dumps(body).encode(), n_prompt, n_said)
 
 
 def _lost(fault: Fault, reply: Reply) -> Said:

@@ -31,7 +31,7 @@ ITEM_BODY = openapi_body(
         "content": {"type": "object"},
         "gold": {"type": "object", "additionalProperties": TEXT, "description": "Task to trusted class"},
         "anchor": {"type": "boolean"},
-        "restricted": {"type": "boolean"},
+        "restricted": {"type": "boolean", "description": "True is refused: a campaign shows its items to people"},
         "scores": {"type": "object", "description": "Task to model to class to score"},
     }
 )
