@@ -1,0 +1,1 @@
+"""Active learning: which items a person should see first."""
