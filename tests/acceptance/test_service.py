@@ -152,7 +152,7 @@ def test_no_acknowledged_label_is_lost_when_the_server_is_killed(database: Datab
     """Kill -9 at random under load, 30 times: what was acknowledged is there once, and after the last restart every
     item is what a full rebuild from the log makes of it.
     """
-    ground = ready(database, n_items=1500, settings=Settings(overlap=3, together=3, lease_s=3600.0))
+    ground = ready(database, n_items=700, settings=Settings(overlap=3, together=3, lease_s=3600.0))
     kept, over = list[tuple[int, str, str, str]](), threading.Event()
     server, rng = Server(url), random.Random(0)  # noqa: S311 # moments to kill at
     server.start()

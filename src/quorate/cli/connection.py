@@ -6,15 +6,17 @@ import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from quorate.cli.terminal import tell
 from quorate.errors import SettingError
 
 if TYPE_CHECKING:
     from quorate.judge.answers import Line
     from quorate.llm.boundary import Boundary
+    from quorate.llm.ledger import Ledger, Price
     from quorate.llm.wire import Transport
 
 OPENAI_KEY, OTHER_KEY = "OPENAI_API_KEY", "QUORATE_API_KEY"
@@ -72,26 +74,43 @@ def line_to(
     """What a judge is asked through. Raises SettingError for an unknown price or a missing key, before any call."""
     from quorate.judge.amplify import Purse
     from quorate.judge.answers import Line
-    from quorate.llm.ledger import Ledger, Price, read_prices
     from quorate.llm.settings import is_local
 
-    near = [name for name in models if is_local(name)]
-    free = {name: Price(0.0, 0.0, "", "this machine") for name in near}
-    purse = Purse({**read_prices(prices), **free}, cap, allow_unknown)
-    ledger = Ledger(purse.prices, cap_usd=cap, allow_unknown=allow_unknown)
-    for name in models:
-        ledger.price(name)
+    near = tuple(name for name in models if is_local(name))
+    ledger_for(models, prices, cap, allow_unknown=allow_unknown)
     connect = partial(connection, base_url, key_env, timeout_s, in_flight, boundary)
     if len(near) < len(models):
         connect()  # says now what is missing, not after the work has begun
-    local = partial(local_models, tuple(near)) if near else None
-    return Line(connect, purse, {"most_in_flight": in_flight}, local)
+    local = partial(local_models, near) if near else None
+    return Line(connect, Purse(prices_for(models, prices), cap, allow_unknown), {"most_in_flight": in_flight}, local)
 
 
-def local_models(names: Sequence[str]) -> Transport:
+def prices_for(models: Sequence[str], prices: Path | None) -> dict[str, Price]:
+    """Prices of a file over those that come with quorate; what runs on this machine costs nothing."""
+    from quorate.llm.ledger import Price, read_prices
+    from quorate.llm.settings import is_local
+
+    return {**read_prices(prices), **{name: Price(0.0, 0.0, "", "this machine") for name in models if is_local(name)}}
+
+
+def ledger_for(models: Sequence[str], prices: Path | None, cap: float | None, *, allow_unknown: bool) -> Ledger:
+    """What may be spent, in dollars. Raises SettingError for an unknown price, before anything else happens."""
+    from quorate.llm.ledger import Ledger
+
+    ledger = Ledger(prices_for(models, prices), cap_usd=cap, allow_unknown=allow_unknown)
+    for name in models:
+        ledger.price(name)
+    return ledger
+
+
+def local_models(names: Sequence[str], device: Any = "auto", dtype: Any = "auto", batch: int = 16) -> Transport:
     """Models on this machine, loaded."""
     from quorate.llm.local import LocalModel
     from quorate.llm.local_client import LocalClient
     from quorate.llm.settings import LOCAL
 
-    return LocalClient({name: LocalModel.load(name.removeprefix(LOCAL)) for name in names})
+    models: dict[str, LocalModel] = {}
+    for name in names:
+        tell(f"loading {name.removeprefix(LOCAL)}")
+        models[name] = LocalModel.load(name.removeprefix(LOCAL), device=device, dtype=dtype, batch=batch)
+    return LocalClient(models)

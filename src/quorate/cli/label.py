@@ -14,7 +14,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from quorate.cli.arguments import AsJson
-from quorate.cli.connection import OPENAI_KEY, OTHER_KEY, connection
+from quorate.cli.connection import (
+    BaseUrl,
+    InFlight,
+    Inside,
+    KeyEnv,
+    PriceFile,
+    Timeout,
+    UnknownPrices,
+    connection,
+    ledger_for,
+    local_models,
+)
+from quorate.cli.label_batch import read_batch, write_batch
 from quorate.cli.terminal import console, plural, print_json, progress, tell
 from quorate.errors import SettingError
 
@@ -23,9 +35,7 @@ if TYPE_CHECKING:
     from quorate.llm.calls import Job
     from quorate.llm.canary import Turned
     from quorate.llm.items import Items
-    from quorate.llm.journal import Journal
     from quorate.llm.ledger import Ledger
-    from quorate.llm.wire import Failure, Transport
 
 STOPPED, TURNED = 4, 5
 
@@ -95,11 +105,8 @@ def label(
     out: Annotated[Path, typer.Option(help="The dataset folder that is made: ready for `quorate fit`.")] = Path(
         "labeled"
     ),
-    base_url: Annotated[str, typer.Option(help="An OpenAI-compatible server; by default OpenAI's own.")] = "",
-    key_env: Annotated[
-        str,
-        typer.Option(help=f"The variable that holds the key: {OPENAI_KEY}, and {OTHER_KEY} for other servers."),
-    ] = "",
+    base_url: BaseUrl = "",
+    key_env: KeyEnv = "",
     confidence: Annotated[
         ConfidenceName, typer.Option(help="From label tokens, from words, from repeated answers, or by a verifier.")
     ] = ConfidenceName.LOGPROBS,
@@ -120,14 +127,14 @@ def label(
         typer.Option(min=0, help="Tokens to think in, for models that do so unseen too; 400 where the rubric asks."),
     ] = None,
     cap: Annotated[float | None, typer.Option(min=0, help="Dollars that all runs with this journal may spend.")] = None,
-    prices: Annotated[Path | None, typer.Option(help="A file of prices, over those that come with quorate.")] = None,
+    prices: PriceFile = None,
     journal: Annotated[
         Path | None, typer.Option(help="Where calls are kept, to go on from. Default: calls.sqlite in --out.")
     ] = None,
     rpm: Annotated[float | None, typer.Option(min=1, help="Requests a minute, where the server does not say.")] = None,
     tpm: Annotated[float | None, typer.Option(min=1, help="Tokens a minute, where the server does not say.")] = None,
-    in_flight: Annotated[int, typer.Option(min=1, help="Calls at once, at most.")] = 200,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that an answer may take.")] = 120.0,
+    in_flight: InFlight = 200,
+    timeout: Timeout = 120.0,
     batch: Annotated[
         BatchName | None, typer.Option(help="Write files for a batch API into OUT/batch, or read its results there.")
     ] = None,
@@ -137,10 +144,7 @@ def label(
     most_turned: Annotated[
         float, typer.Option(min=0, max=1, help="canaries: share that may obey before this ends with 5.")
     ] = 0.05,
-    boundary: Annotated[
-        str | None,
-        typer.Option(help="Hosts that items marked `restricted` may be sent to; over those that the rubric declares."),
-    ] = None,
+    boundary: Inside = None,
     device: Annotated[DeviceName, typer.Option(help="Where local models run.")] = DeviceName.AUTO,
     dtype: Annotated[DtypeName, typer.Option(help="Numbers of local models; auto: as saved.")] = DtypeName.AUTO,
     batch_size: Annotated[int, typer.Option(min=1, help="Prompts that a local model reads at once.")] = 16,
@@ -149,9 +153,7 @@ def label(
     plain: Annotated[
         bool, typer.Option("--plain", help="Ask for a bare label, a question a call: for servers without schemas.")
     ] = False,
-    allow_unknown_prices: Annotated[
-        bool, typer.Option("--allow-unknown-prices", help="Ask models whose price nobody knows; they count as free.")
-    ] = False,
+    allow_unknown_prices: UnknownPrices = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say how many calls and what price; ask nothing.")] = False,
     show_prompt: Annotated[bool, typer.Option("--show-prompt", help="Print the first prompt; ask nothing.")] = False,
     example: Annotated[
@@ -191,21 +193,21 @@ def label(
         _show_prompt(job)
         return
     check_folder(out)
-    ledger = _ledger(job, prices, cap, allow_unknown=allow_unknown_prices)
+    ledger = ledger_for(job.models, prices, cap, allow_unknown=allow_unknown_prices)
     kept = journal or out / JOURNAL
     if dry_run:
-        with Journal(kept if kept.is_file() else None) as known:
-            _tell_forecast(job, known, ledger, as_json=as_json)
+        _tell_forecast(job, kept, ledger, as_json=as_json)
         return
     inside = Boundary.of(asked.boundary, boundary)
     far = connection(base_url, key_env, timeout, in_flight, inside) if batch is None and job.far else None
-    near = _local(job, device.value, dtype.value, batch_size) if batch is not BatchName.WRITE else None
+    writes = batch is BatchName.WRITE
+    near = local_models(job.near, device.value, dtype.value, batch_size) if job.near and not writes else None
     kept.parent.mkdir(parents=True, exist_ok=True)
     with Journal(kept) as known:
-        if batch is BatchName.WRITE:
-            _write_batch(job, known, out / "batch", as_json=as_json)
+        if writes:
+            write_batch(job, known, out / "batch", as_json=as_json)
             return
-        missing = _read_batch(job, known, ledger, out / "batch") if batch is BatchName.READ else {}
+        missing = read_batch(job, known, ledger, out / "batch") if batch is BatchName.READ else {}
         limits = Limits(requests_per_min=rpm, tokens_per_min=tpm, most_in_flight=in_flight)
         server = far or Recorded(missing)
         with progress("labeling") as step:
@@ -244,38 +246,14 @@ def _figures(found: list[Turned]) -> list[dict[str, Any]]:
     return [{**each._asdict(), "rate": each.rate._asdict()} for each in found]
 
 
-def _ledger(job: Job, prices: Path | None, cap: float | None, *, allow_unknown: bool) -> Ledger:
-    """Prices and the cap; what runs on this machine costs nothing."""
-    from quorate.llm.ledger import Ledger, Price, read_prices
-
-    free = {name: Price(0.0, 0.0, "", "this machine") for name in job.near}
-    ledger = Ledger({**read_prices(prices), **free}, cap_usd=cap, allow_unknown=allow_unknown)
-    for name in job.far:
-        ledger.price(name)  # an unknown price is refused before anything else happens
-    return ledger
-
-
-def _local(job: Job, device: Any, dtype: Any, batch_size: int) -> Transport | None:
-    """Models on this machine, loaded; None where none is asked."""
-    if not job.near:
-        return None
-    from quorate.llm.local import LocalModel
-    from quorate.llm.local_client import LocalClient
-    from quorate.llm.settings import LOCAL
-
-    models: dict[str, LocalModel] = {}
-    for name in job.near:
-        tell(f"loading {name.removeprefix(LOCAL)}")
-        models[name] = LocalModel.load(name.removeprefix(LOCAL), device=device, dtype=dtype, batch=batch_size)
-    return LocalClient(models)
-
-
-def _tell_forecast(job: Job, journal: Journal, ledger: Ledger, *, as_json: bool) -> None:
+def _tell_forecast(job: Job, kept: Path, ledger: Ledger, *, as_json: bool) -> None:
     from quorate.cli.label_summary import show_forecast
     from quorate.llm.annotate import forecast
+    from quorate.llm.journal import Journal
 
-    ledger.carry(journal.booked())
-    found = forecast(job, journal, ledger)
+    with Journal(kept if kept.is_file() else None) as journal:
+        ledger.carry(journal.booked())
+        found = forecast(job, journal, ledger)
     if as_json:
         print_json({"models": [each._asdict() for each in found], "spent_usd": ledger.spent_usd})
     else:
@@ -287,45 +265,6 @@ def _show_prompt(job: Job) -> None:
 
     _, request = next(job.calls(job.models[:1]))
     console().print(shown(request.messages), markup=False, highlight=False, soft_wrap=True)
-
-
-def _write_batch(job: Job, journal: Journal, folder: Path, *, as_json: bool) -> None:
-    from quorate.llm import batch
-    from quorate.llm.annotate import requests
-
-    stale = sorted(folder.glob("batch-*.jsonl"))
-    for path in stale:
-        path.unlink()
-    paths = batch.write(requests(job, journal), folder, journal=journal)
-    if as_json:
-        print_json({"files": [str(path) for path in paths]})
-        return
-    for path in paths:
-        console().print(str(path), markup=False, soft_wrap=True)
-    if not paths:
-        tell("nothing to ask: the journal knows every answer; run again without --batch")
-        return
-    tell(f"{plural(len(paths), 'file')} written; put the results into {folder / 'results'}, then --batch read")
-
-
-def _read_batch(job: Job, journal: Journal, ledger: Ledger, folder: Path) -> dict[str, Failure]:
-    """Take the results home; what they say of calls that failed, by key."""
-    from quorate.llm import batch
-    from quorate.llm.annotate import requests
-
-    results = sorted((folder / "results").glob("*.jsonl"))
-    if not results:
-        raise SettingError(f"no results of a batch in {folder / 'results'}: put the files of the batch API there")
-    found = batch.reconcile(requests(job, journal), results, journal=journal, ledger=ledger)
-    left = [
-        (len(found.missing), "missing"),
-        (found.expired, "of these expired"),
-        (found.repeated, "repeated"),
-        (len(found.unknown), "unknown"),
-        (found.unreadable, "unreadable"),
-    ]
-    tell(f"{plural(len(found.answers), 'answer')} read" + "".join(f", {n:,} {what}" for n, what in left if n))
-    return found.failures
 
 
 def _write_example(folder: Path, *, as_json: bool) -> None:

@@ -189,7 +189,11 @@ class Consensus:
     # ---- as a table -------------------------------------------------------------------------------------------
     def table(self) -> pa.Table:
         """One row per item and task: item, task, label, confidence, entropy (nats), n_labels, probs (class order)."""
-        return pa.concat_tables([self._task_table(t) for t in range(len(self.schema))]) if len(self.schema) else _EMPTY
+        return (
+            pa.concat_tables([self._task_table(t) for t in range(len(self.schema))])
+            if len(self.schema)
+            else _COLUMNS.empty_table()
+        )
 
     def _task_table(self, t: int) -> pa.Table:
         task, probs = self.schema.tasks[t], self._probs[t]
@@ -206,22 +210,22 @@ class Consensus:
                 "n_labels": self.counts[t].sum(axis=1),
                 "probs": pa.LargeListArray.from_arrays(offsets, probs.ravel()),
             },
-            schema=_EMPTY.schema,
+            schema=_COLUMNS,
         )
 
     def _code(self, task: str) -> int:
         return self.schema.code_of[self.schema.task(task).name]
 
 
-_EMPTY = pa.table(
+_COLUMNS = pa.schema(  # not an empty table: making one imports pandas where pandas is installed
     {
-        "item": pa.array([], pa.string()),
-        "task": pa.array([], pa.string()),
-        "label": pa.array([], pa.string()),
-        "confidence": pa.array([], pa.float64()),
-        "entropy": pa.array([], pa.float64()),
-        "n_labels": pa.array([], pa.int64()),
-        "probs": pa.array([], pa.large_list(pa.float64())),
+        "item": pa.string(),
+        "task": pa.string(),
+        "label": pa.string(),
+        "confidence": pa.float64(),
+        "entropy": pa.float64(),
+        "n_labels": pa.int64(),
+        "probs": pa.large_list(pa.float64()),
     }
 )
 
