@@ -6,8 +6,8 @@ import asyncio
 import json
 import resource
 import time
+from functools import partial
 from itertools import pairwise
-from operator import itemgetter
 from pathlib import Path
 
 import aiohttp
@@ -167,14 +167,24 @@ def test_a_thousand_readers_cost_little_memory(tmp_path):
         async def thousand():
             async with connect(token) as session:
                 sleeping = [await session.get(at) for _ in range(500)]
-                only_ids = itemgetter("id")
-                reading = [asyncio.create_task(read(session, at, 800, after=start, what=only_ids)) for _ in range(500)]
+                told = [0] * 500
+
+                def one_more(event, reader):
+                    told[reader] += 1
+                    return event["id"]
+
+                reading = [
+                    asyncio.create_task(read(session, at, 800, after=start, what=partial(one_more, reader=each)))
+                    for each in range(500)
+                ]
                 while served.app.state.stream.readers < 1000:  # noqa: ASYNC110 # in another thread
                     await asyncio.sleep(0.05)
                 began, sizes = time.perf_counter(), [memory()]
-                for _ in range(2):
+                for n in (400, 800):
                     await asyncio.to_thread(happen, world, 400, text="x" * 1000)
-                    await asyncio.sleep(5)
+                    while min(told) < n:  # noqa: ASYNC110 # however long that takes here
+                        await asyncio.sleep(0.05)
+                    await asyncio.sleep(1)
                     sizes.append(memory())
                 found = await asyncio.gather(*reading)
                 took = time.perf_counter() - began
