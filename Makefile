@@ -29,8 +29,8 @@ layers: .venv/dev ## a room imports only rooms below it
 fast: .venv/dev ## the tests that need seconds
 	@$(BIN)/python -m pytest -q -m "$(FAST)"
 
-test: .venv/dev ## every test, the slow ones and those beside peers too, on all cores
-	@$(BIN)/python -m pytest -n auto --dist loadfile
+test: .venv/dev ## every test, the slow ones and those beside peers too; one process more than cores, since many tests wait
+	@$(BIN)/python -m pytest -n $$(( $$(nproc) + 1 )) --dist loadfile
 
 label-studio: .venv/dev $(LABEL_STUDIO)/bin/label-studio ## tests beside a real Label Studio, installed once into a cache
 	@QUORATE_LABEL_STUDIO=$(LABEL_STUDIO) $(BIN)/python -m pytest -q -m label_studio tests/acceptance
@@ -48,6 +48,11 @@ bench: .venv/dev ## speed, memory and accuracy, with figures; each script stands
 	@$(BIN)/python benchmarks/replay.py
 	@$(BIN)/python benchmarks/certify.py
 	@$(BIN)/python benchmarks/acquire.py
+	@$(BIN)/python benchmarks/act.py
+	@$(BIN)/python benchmarks/amplify.py --items 20000
+	@$(BIN)/python benchmarks/selecting.py
+	@$(BIN)/python benchmarks/selecting_many.py
+	@$(BIN)/python benchmarks/student.py
 	@$(BIN)/python benchmarks/calibration.py
 	@$(BIN)/python benchmarks/llm.py
 	@$(BIN)/python benchmarks/cascade.py

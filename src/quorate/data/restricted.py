@@ -5,6 +5,7 @@ A restricted item is shown to no person, and sent to no server outside the bound
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,16 @@ def is_restricted(mark: Any) -> bool | None:
         return mark
     text = "" if is_missing(mark) else str(mark).strip().casefold()
     return True if text in TRUE else False if text in FALSE else None
+
+
+def is_marked(content: Mapping[str, Any]) -> bool | None:
+    """Whether fields of an item's content, in whatever case they are written, say so; None where one says neither.
+
+    >>> is_marked({"text": "x", "Restricted": "yes"}), is_marked({"text": "restricted"}), is_marked({"restricted": "?"})
+    (True, False, None)
+    """
+    marks = [is_restricted(mark) for name, mark in content.items() if name.strip().casefold() == RESTRICTED]
+    return None if None in marks else any(marks)
 
 
 def _marks(column: pa.ChunkedArray, name: str, source: str | None) -> list[bool]:

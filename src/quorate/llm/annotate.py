@@ -11,25 +11,23 @@ Run again with the same journal it asks only for what is missing. What fails is 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from quorate.llm.calls import Call, Job
-from quorate.llm.failures import BrokenError
+from quorate.llm.failures import FATAL, BrokenError
 from quorate.llm.journal import Journal
 from quorate.llm.ledger import Ledger
 from quorate.llm.limits import Limits
+from quorate.llm.many import Take, asking_many, wait_for
 from quorate.llm.progress import Progress
 from quorate.llm.rounds import known_rounds, most_of_rounds
-from quorate.llm.run import answers
 from quorate.llm.settings import is_local
 from quorate.llm.tally import Failed, Tally
-from quorate.llm.toolbox import Toolbox
 from quorate.llm.wire import Answer, Failure, Request, Transport
 
-Take = Callable[[Call, Answer | Failure, float], None]
 Entry = tuple[Call, Request]
 LIKELY_CHARACTERS = 4  # of a prompt, per token
 LIKELY_IMAGE_TOKENS = 1_000
@@ -56,26 +54,6 @@ class Forecast(NamedTuple):
     known: int  # answered already, in the journal
     likely_usd: float
     most_usd: float
-
-
-class _Calls:
-    """Requests in order with a length, that remember which call each is until it is answered."""
-
-    def __init__(self, entries: Iterator[Entry], n: int) -> None:
-        self._entries, self._n = entries, n
-        self._waiting: dict[int, Entry] = {}  # by identity: a key would be a hash of the whole prompt once more
-
-    def __len__(self) -> int:
-        return self._n
-
-    def __iter__(self) -> Iterator[Request]:
-        for call, request in self._entries:
-            self._waiting[id(request)] = call, request
-            yield request
-
-    def of(self, request: Request) -> Call:
-        """The call that an answer belongs to: a run gives back the very requests that it took."""
-        return self._waiting.pop(id(request))[0]
 
 
 class Recorded:
@@ -108,30 +86,59 @@ def annotate(
 
     Raises SettingError before anything is sent where a price is unknown and that is not allowed.
     """
+    return wait_for(
+        annotating(
+            job,
+            transport,
+            journal=journal,
+            ledger=ledger,
+            limits=limits,
+            local=local,
+            progress=progress,
+            check=check,
+        )
+    )
+
+
+async def annotating(
+    job: Job,
+    transport: Transport,
+    *,
+    journal: Journal,
+    ledger: Ledger,
+    limits: Limits | None = None,
+    local: Transport | None = None,
+    progress: Progress | None = None,
+    check: bool = True,
+) -> Annotated:
+    """`annotate`, for who has an event loop and may call it off: calls in flight then land, and are kept."""
     tally, limits = Tally(job), limits or Limits()
     n_calls = 0
     stopped = False
 
-    def asked(entries: Iterator[Entry], n: int, over: Transport, take: Take) -> None:
+    async def asked(entries: Iterator[Entry], n: int, over: Transport, take: Take[Call]) -> None:
         nonlocal n_calls, stopped
 
         def noted(call: Call, said: Answer | Failure, cost_usd: float) -> None:
             nonlocal n_calls, stopped
             n_calls += 1
-            stopped = stopped or (isinstance(said, Failure) and said.kind in {"quota", "auth", "budget"})
+            stopped = stopped or (isinstance(said, Failure) and said.kind in FATAL)
             take(call, said, cost_usd)
 
-        _wait_for(_ask(_Calls(entries, n), over, noted, journal, ledger, limits, progress, job.toolbox))
+        await asking_many(
+            entries, n, over, noted, journal=journal, ledger=ledger, limits=limits, progress=progress,
+            toolbox=job.toolbox,
+        )  # fmt: skip
 
     for models, over in ((_far(job.models), transport), (_near(job.models), local or transport)):
         if models:
-            asked(job.calls(models), job.n_calls(models), over, tally.take)
+            await asked(job.calls(models), job.n_calls(models), over, tally.take)
     tally.settle()
     checks = check_calls(job, tally) if check else []
     if checks:
         name = job.settings.verifier or ""
         over = (local or transport) if is_local(name) else transport
-        asked(_check_requests(job, checks), len(checks), over, tally.take_check)
+        await asked(_check_requests(job, checks), len(checks), over, tally.take_check)
         tally.settle_checks()
     return Annotated(job, tally, tally.failures(), n_calls, ledger.spent_usd, ledger.lost_usd, stopped)
 
@@ -187,7 +194,7 @@ def forecast(job: Job, journal: Journal, ledger: Ledger) -> list[Forecast]:
         if known is not None:
             each[1] += 1
         elif not is_local(request.model):
-            each[2] += _likely_usd(request, ledger) * (2 if request.tools else 1)
+            each[2] += likely_usd(request, ledger) * (2 if request.tools else 1)
             each[3] += sum(ledger.cost_usd(request.model, most) for most in most_of_rounds(request, job.toolbox))
     return [Forecast(model, int(n), int(known), likely, most) for model, (n, known, likely, most) in found.items()]
 
@@ -220,7 +227,8 @@ def _all_requests(job: Job) -> Iterator[Request]:
                     yield job.check(Call(item, 0, place, code=code))
 
 
-def _likely_usd(request: Request, ledger: Ledger) -> float:
+def likely_usd(request: Request, ledger: Ledger) -> float:
+    """What a call is likely to cost (US dollars): four characters a token, half of what the answer may have."""
     from quorate.llm.chat import IMAGE_TOKENS, most_usage
 
     most = most_usage(request)
@@ -232,40 +240,3 @@ def _likely_usd(request: Request, ledger: Ledger) -> float:
     prompt = characters // LIKELY_CHARACTERS + images * LIKELY_IMAGE_TOKENS
     completion = round(LIKELY_SHARE * most.completion_tokens)
     return ledger.cost_usd(request.model, most._replace(prompt_tokens=prompt, completion_tokens=completion))
-
-
-async def _ask(
-    calls: _Calls,
-    transport: Transport,
-    take: Take,
-    journal: Journal,
-    ledger: Ledger,
-    limits: Limits,
-    progress: Progress | None,
-    toolbox: Toolbox | None,
-) -> None:
-    """Every call answered or failed, and told to `take` with what it cost (US dollars)."""
-    try:
-        run = answers(
-            calls, transport, journal=journal, ledger=ledger, limits=limits, progress=progress, toolbox=toolbox
-        )
-        async for request, said in run:
-            cost_usd = ledger.cost_usd(request.model, said.usage) if isinstance(said, Answer) else 0.0
-            take(calls.of(request), said, cost_usd)
-    finally:
-        close = getattr(transport, "aclose", None)
-        if close is not None:
-            await close()
-
-
-def _wait_for(work: Coroutine[Any, Any, None]) -> None:
-    """Run to the end; in a thread of its own where a loop already runs, as in a notebook."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        asyncio.run(work)
-        return
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(asyncio.run, work).result()

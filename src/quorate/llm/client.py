@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import aiohttp
 
 OPENAI = "https://api.openai.com/v1"
+OPENAI_KEY, OTHER_KEY = "OPENAI_API_KEY", "QUORATE_API_KEY"  # variables with the key of it, and of any other server
 CONNECTIONS = 256
 OTHER: dict[chat.LengthField, chat.LengthField] = {
     "max_tokens": "max_completion_tokens",
@@ -180,6 +181,18 @@ class ChatClient:
 
     def _redacted(self, text: str) -> str:
         return text.replace(self._key, "***") if self._key else text
+
+
+def key_of(environment: Mapping[str, str], base_url: str, variable: str = "") -> str | None:
+    """The key for a server, from the variable of that name; OpenAI's usual one is sent to OpenAI only.
+
+    Raises SettingError where a key is needed and there is none.
+    """
+    url = base_url or OPENAI
+    key = environment.get(variable or (OPENAI_KEY if url == OPENAI else OTHER_KEY))
+    if key is None and (variable or url == OPENAI):
+        raise SettingError(f"no key: set the environment variable {variable or OPENAI_KEY}, or name another server")
+    return key
 
 
 def environment_proxy(url: str) -> str | None:

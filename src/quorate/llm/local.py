@@ -159,13 +159,13 @@ class LocalModel:
         torch, _ = _libraries()
         with torch.inference_mode():
             if self.is_encoder_decoder:
-                ids, mask = self._padded(prompts)
-                start = self._decoder_start
-                decoder, _ = self._padded([(start, *tokens) for tokens in said])
+                ids, mask = self.padded(prompts)
+                start = self.decoder_start
+                decoder, _ = self.padded([(start, *tokens) for tokens in said])
                 logits = self.model(input_ids=ids, attention_mask=mask, decoder_input_ids=decoder).logits
                 firsts = [0] * len(prompts)
             else:
-                ids, mask = self._padded([(*prompt, *tokens) for prompt, tokens in zip(prompts, said, strict=True)])
+                ids, mask = self.padded([(*prompt, *tokens) for prompt, tokens in zip(prompts, said, strict=True)])
                 firsts = [len(prompt) - 1 for prompt in prompts]
                 kept = self._kept(firsts, said)
                 logits = self.model(input_ids=ids, attention_mask=mask, **kept).logits
@@ -184,7 +184,8 @@ class LocalModel:
         return {"logits_to_keep": stop - min(firsts)}
 
     @cached_property
-    def _decoder_start(self) -> int:
+    def decoder_start(self) -> int:
+        """The token that a decoder starts with. Raises SettingError where the model names none."""
         config = self.model.config
         start = getattr(config, "decoder_start_token_id", None)
         start = self.model.generation_config.decoder_start_token_id if start is None else start
@@ -192,7 +193,7 @@ class LocalModel:
             raise SettingError("the model does not say with which token its decoder starts")
         return int(start)
 
-    def _padded(self, rows: Sequence[Sequence[int]], *, before: bool = False) -> tuple[Any, Any]:
+    def padded(self, rows: Sequence[Sequence[int]], *, before: bool = False) -> tuple[Any, Any]:
         """Rows of tokens as one table on the model's device, and which of its places are tokens."""
         torch, _ = _libraries()
         width = max(map(len, rows))
@@ -231,7 +232,7 @@ class LocalModel:
         result: list[tuple[int, ...]] = [()] * len(prompts)
         special = set(self.tokenizer.all_special_ids)
         for at in _batches(prompts, self.batch):
-            ids, mask = self._padded([prompts[i] for i in at], before=True)
+            ids, mask = self.padded([prompts[i] for i in at], before=True)
             with torch.inference_mode():
                 made = self.model.generate(
                     input_ids=ids, attention_mask=mask, max_new_tokens=most_tokens, do_sample=False, num_beams=1,

@@ -12,12 +12,18 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+from jaxtyping import Float64
+
 from quorate.errors import SettingError
 from quorate.llm.failures import BadRequestError, BrokenError, CallError
 from quorate.llm.local import LocalModel, Spelling
+from quorate.llm.local_writing import pieces, shares, thought_logs
 from quorate.llm.wire import Answer, Request, Token, Usage
 
+Array = np.ndarray
 GATHER_S = 0.002  # let more requests come before a batch is begun
+SHARE_TOKENS = 8  # of a number from 0.000 to 1.000, at most
 
 
 class _Waiting(NamedTuple):
@@ -85,10 +91,11 @@ class LocalClient:
         model = self._models[requests[0].model]
         try:
             form = _form(requests[0])
-            spellings = model.spellings(form.labels)
+            spellings = model.spellings(form.labels) if form.labels else []
         except SettingError as error:
             return [BadRequestError(str(error))] * len(requests)
-        behind = max(len(each.tokens) for each in spellings) + (form.most_thought if form.reasoning else 0)
+        longest = max((len(each.tokens) for each in spellings), default=SHARE_TOKENS)
+        behind = longest + (form.most_thought if form.reasoning else 0)
         prompts = [_prompt(model, request, behind) for request in requests]
         asked = [prompt for prompt in prompts if isinstance(prompt, tuple)]
         answers = iter(_asked(model, requests[0].model, asked, spellings, form))
@@ -107,9 +114,9 @@ def _prompt(model: LocalModel, request: Request, behind: int) -> tuple[int, ...]
 
 
 class _Form(NamedTuple):
-    """What a schema asks for: one of these labels, alone or as a property behind reasoning."""
+    """What a schema asks for: one of these labels, or a share; alone or as a property behind reasoning."""
 
-    labels: tuple[str, ...]
+    labels: tuple[str, ...]  # none: a number from 0 to 1
     label: str | None
     reasoning: str | None
     most_thought: int
@@ -119,11 +126,16 @@ def _form(request: Request) -> _Form:
     schema: Mapping[str, Any] = request.schema or {}
     if "enum" in schema:
         return _Form(tuple(schema["enum"]), None, None, 0)
-    labels = [(name, each["enum"]) for name, each in schema.get("properties", {}).items() if "enum" in each]
-    free = [name for name, each in schema.get("properties", {}).items() if "enum" not in each]
-    if len(labels) != 1:
-        raise SettingError("a local model is asked one question at a time, with labels to choose from")
-    return _Form(tuple(labels[0][1]), labels[0][0], free[0] if free else None, request.max_tokens)
+    asked = {name: each for name, each in schema.get("properties", {}).items() if "enum" in each or _is_share(each)}
+    free = [name for name in schema.get("properties", {}) if name not in asked]
+    if len(asked) != 1:
+        raise SettingError("a local model is asked one question at a time, with labels or a share to choose from")
+    [(name, each)] = asked.items()
+    return _Form(tuple(each.get("enum", ())), name, free[0] if free else None, request.max_tokens)
+
+
+def _is_share(schema: Mapping[str, Any]) -> bool:
+    return schema.get("type") == "number" and (schema.get("minimum"), schema.get("maximum")) == (0, 1)
 
 
 def _asked(
@@ -132,20 +144,43 @@ def _asked(
     if not prompts:
         return []
     thoughts = model.thoughts(prompts, form.most_thought) if form.reasoning else [()] * len(prompts)
+    if not form.labels:
+        said = shares(model, prompts, thoughts if form.reasoning else None)
+        return [
+            _share_answer(model, name, Usage(len(prompt), len(thought) + SHARE_TOKENS), thought, share, form)
+            for prompt, thought, share in zip(prompts, thoughts, said, strict=True)
+        ]
+    surprises = thought_logs(model, prompts, thoughts) if form.reasoning else [np.empty(0)] * len(prompts)
     logs = (
         model.log_probs_after(prompts, thoughts, spellings) if form.reasoning else model.log_probs(prompts, spellings)
     )
     return [
-        _answer(model, name, Usage(len(prompt), len(thought) + 1), thought, row, spellings, form)
-        for prompt, thought, row in zip(prompts, thoughts, logs.tolist(), strict=True)
+        _answer(model, name, Usage(len(prompt), len(thought) + 1), _Thought(thought, own), row, spellings, form)
+        for prompt, thought, own, row in zip(prompts, thoughts, surprises, logs.tolist(), strict=True)
     ]
+
+
+class _Thought(NamedTuple):
+    """What a model wrote before its answer, with the log probability of every token (nats)."""
+
+    tokens: Sequence[int]
+    logs: Float64[Array, "tokens"]
+
+
+def _share_answer(
+    model: LocalModel, name: str, usage: Usage, thought: Sequence[int], share: str, form: _Form
+) -> Answer:
+    """An answer with a number, without log probabilities: of a number they say little."""
+    assert form.label is not None
+    said = {} if form.reasoning is None else {form.reasoning: model.tokenizer.decode(list(thought)).strip()}
+    return Answer(json.dumps({**said, form.label: float(share)}, ensure_ascii=False), None, "stop", usage, name)
 
 
 def _answer(
     model: LocalModel,
     name: str,
     usage: Usage,
-    thought: Sequence[int],
+    thought: _Thought,
     logs: Sequence[float],
     spellings: Sequence[Spelling],
     form: _Form,
@@ -159,8 +194,23 @@ def _answer(
     log, text = next((log, spelling.text) for log, spelling in ranked if spelling.label == best)
     tokens = (Token(text, log, tuple((each.text, other) for other, each in ranked)),)
     if form.label is not None:
-        said = {} if form.reasoning is None else {form.reasoning: model.tokenizer.decode(list(thought)).strip()}
-        head = json.dumps({**said, form.label: ""}, ensure_ascii=False)[:-2]
         listed = tuple((each.text.strip(), other) for other, each in ranked)
-        tokens = (Token(head, 0.0, ()), Token(text.strip(), log, listed), Token('"}', 0.0, ()))
+        tokens = (*_head(model, thought, form), Token(text.strip(), log, listed), Token('"}', 0.0, ()))
     return Answer("".join(token.token for token in tokens), tokens, "stop", usage, name)
+
+
+def _head(model: LocalModel, thought: _Thought, form: _Form) -> list[Token]:
+    """The JSON up to the label; the words of the reasoning with their own log probabilities."""
+    if form.reasoning is None:
+        return [Token(f'{{{json.dumps(form.label)}: "', 0.0, ())]
+    texts = pieces(model, thought.tokens)
+    whole = "".join(texts)
+    first, last = len(whole) - len(whole.lstrip()), len(whole.rstrip())
+    said: list[Token] = []
+    at = 0
+    for text, log in zip(texts, thought.logs.tolist(), strict=True):
+        shown = text[max(first - at, 0) : max(last - at, 0)]  # the spaces around the reasoning are left out
+        said.append(Token(json.dumps(shown, ensure_ascii=False)[1:-1], log, ()))
+        at += len(text)
+    opening, following = json.dumps(form.reasoning), json.dumps(form.label)
+    return [Token(f'{{{opening}: "', 0.0, ()), *said, Token(f'", {following}: "', 0.0, ())]

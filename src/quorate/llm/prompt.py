@@ -61,15 +61,19 @@ class Asked(NamedTuple):
 
 
 class Prompts:
-    """The templates that come with quorate, and over them those of a folder of your own, by the same names."""
+    """The templates that come with quorate, and over them those of a folder of your own, by the same names.
 
-    def __init__(self, folder: Path | None = None) -> None:
+    `room` holds those of another room of the house, which may include these.
+    """
+
+    def __init__(self, folder: Path | None = None, room: Path = FOLDER) -> None:
         jinja2 = _jinja2()
-        if folder is not None and not any((folder / name).is_file() for name in NAMES):
-            raise SettingError(f"{folder} holds none of the prompts; it may have any of {', '.join(NAMES)}")
+        names = sorted({*NAMES, *(path.name for path in room.glob("*.jinja"))})
+        if folder is not None and not any((folder / name).is_file() for name in names):
+            raise SettingError(f"{folder} holds none of the prompts; it may have any of {', '.join(names)}")
         from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-        places = [*([str(folder)] if folder else []), str(FOLDER)]
+        places = [*([str(folder)] if folder else []), str(room), str(FOLDER)]
         self._errors = (jinja2.TemplateError, TypeError, ValueError, ArithmeticError, AttributeError)
         self._environment = ImmutableSandboxedEnvironment(
             loader=jinja2.FileSystemLoader(places),

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Sequence, Sized
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable, Iterator, Sequence, Sized
 from functools import partial
 from typing import Any
 
@@ -52,7 +52,7 @@ async def answers(
     patience: Patience = Patience(),  # noqa: B008 - a NamedTuple cannot change
     seed: int = 0,
     toolbox: Toolbox | None = None,
-) -> AsyncIterator[Said]:
+) -> AsyncGenerator[Said]:
     """Every request with its answer or failure, as they come; equal requests are asked once and all answered.
 
     Where a request declares tools and the model calls them, `toolbox` answers, and what is told is the last answer.

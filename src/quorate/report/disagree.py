@@ -22,6 +22,7 @@ from scipy.special import rel_entr
 from quorate.consensus.estimator import Model
 from quorate.data.dataset import Dataset
 from quorate.data.encode import Coded
+from quorate.data.restricted import restricted_items
 from quorate.errors import DataError
 from quorate.schema import Task
 
@@ -132,7 +133,7 @@ def _votes(task: Task, counts: Float64[Array, "classes"]) -> tuple[tuple[str, in
 
 
 def item_texts(items: pa.Table | None, wanted: Collection[str]) -> dict[str, tuple[tuple[str, str], ...]]:
-    """The text columns of these items, cut to a readable length.
+    """The text columns of these items, cut to a readable length; nothing of one that people may not be shown.
 
     >>> item_texts(pa.table({"item": ["a", "b"], "body": ["hello", "oh"], "x_length": [5, 2]}), {"a"})
     {'a': (('body', 'hello'),)}
@@ -146,10 +147,11 @@ def item_texts(items: pa.Table | None, wanted: Collection[str]) -> dict[str, tup
     ]
     if not columns:
         return {}
+    shown = set(wanted) - restricted_items(items)
     return {
         str(row["item"]): tuple((name, _cut(row[name])) for name in columns if row[name])
         for row in items.select(["item", *columns]).to_pylist()
-        if str(row["item"]) in wanted
+        if str(row["item"]) in shown
     }
 
 

@@ -33,7 +33,7 @@ FAMILIES = {
     "linear": ("logistic", "discriminant", "gaussian"),
     "neighbour": ("nearest", "extra-trees", "forest"),
 }
-TRAINING_IMAGES = 60  # per family, never among the items
+TRAINING_IMAGES = 60  # per family by default, never among the items
 SKILL = (0.65, 0.95)  # people's probability of a right answer, spread evenly over the annotators
 
 
@@ -51,16 +51,24 @@ class _View(NamedTuple):
     members: tuple[Any, ...]
 
 
-def digits(n_items: int = 1_500, *, n_annotators: int = 12, labels_per_item: int = 5, seed: int = 0) -> Digits:
+def digits(
+    n_items: int = 1_500,
+    *,
+    n_annotators: int = 12,
+    labels_per_item: int = 5,
+    training_images: int = TRAINING_IMAGES,
+    seed: int = 0,
+) -> Digits:
     """Images to label in three tasks, with six models' scores and `labels_per_item` people's labels each.
 
-    Raises MissingExtraError without scikit-learn, SettingError for more items than there are images.
+    training_images: from which each family of models learned. Raises MissingExtraError without scikit-learn,
+    SettingError for more items than there are images.
 
     >>> digits(40).truth.shape
     (40, 3)
     """
     images, digit = _load()
-    n_training = TRAINING_IMAGES * len(FAMILIES)
+    n_training = training_images * len(FAMILIES)
     if not 1 <= n_items <= len(digit) - n_training or not 0 <= labels_per_item <= n_annotators:
         raise SettingError(
             f"n_items must be 1 to {len(digit) - n_training} and labels_per_item 0 to {n_annotators}, "

@@ -200,3 +200,25 @@ def test_the_command_serves_until_it_is_stopped():
 async def _tried(client: ChatClient) -> list[Answer | BaseException]:
     async with client:
         return await asyncio.gather(client.send(request(3)), return_exceptions=True)
+
+
+def test_a_row_that_asks_for_words_of_the_last_message_speaks_for_these_alone(tmp_path: Path):
+    """Of one item and two labels; a number is said where the schema asks for one, and counts before other rows."""
+    rows = [
+        {"text": "good day", "tasks": {"error": 0.9}},
+        {"text": "good day", "holds": ["label", "B: angry"], "tasks": {"error": 0.125, "wrong": [0.9, 0.1]}},
+    ]
+    path = tmp_path / "table.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    replies = Replies(read_table(path))
+    error = {"type": "object", "properties": {"error": {"type": "number"}}}
+    wrong = {"type": "object", "properties": {"wrong": {"type": "string", "enum": ["no", "yes"]}}}
+
+    def said(text: str, schema: dict[str, object]) -> str:
+        asked = {"json_schema": {"name": "answer", "schema": schema}, "type": "json_schema"}
+        body = {"model": "m", "messages": [{"role": "user", "content": text}], "response_format": asked}
+        return "".join(piece.text for piece in replies.pieces(body, "call"))
+
+    assert json.loads(said("<i>good day</i>\nThe label: B: angry", error)) == {"error": 0.125}
+    assert json.loads(said("<i>good day</i>\nThe label: A: calm", error)) == {"error": 0.9}
+    assert json.loads(said("<i>good day</i>\nThe label: B: angry", wrong)) == {"wrong": "no"}

@@ -17,7 +17,7 @@ from quorate.data.faults import OnBad
 from quorate.data.formats.gathered import Gathered, Imported
 from quorate.data.formats.json_tree import Node, parse, read_bytes, read_records
 from quorate.data.formats.multi_select import NO, YES, option_name
-from quorate.data.formats.our_own import OURS, columns_of, read_extras
+from quorate.data.formats.our_own import OURS, columns_of, read_extras, restriction
 from quorate.data.lines import as_json
 from quorate.data.naming import natural_key
 from quorate.errors import SchemaError
@@ -192,7 +192,7 @@ class _Reading:
         own = {"id", "external_id", "_server_id", "status", "inserted_at", "updated_at", OURS}
         columns = {key for key in there if any(key.startswith(f"{name}{mark}") for name in questions for mark in marks)}
         content = {key: there[key] for key in there if key not in own | columns}
-        self._rows.add_item(record.row, item, columns_of(self._named(content)))
+        self._rows.add_item(record.row, item, columns_of(self._named(content)) | restriction(record))
         for name in sorted(questions, key=natural_key):
             parts = [record.get(f"{name}.responses{end}") for end in ("", ".users", ".status")]
             values, users, states = (list(part.each()) if part else [] for part in parts)

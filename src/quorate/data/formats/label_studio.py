@@ -27,7 +27,7 @@ from quorate.data.formats.label_studio_read import (
     read_result,
     score_of,
 )
-from quorate.data.formats.our_own import OURS, columns_of, read_scores
+from quorate.data.formats.our_own import OURS, columns_of, read_scores, restriction
 from quorate.data.naming import natural_key
 from quorate.errors import FormatError
 from quorate.schema import Schema
@@ -87,7 +87,7 @@ class _Reading:
             self._read_flat(task)
             return
         item, data = item_of(task), task.get("data")
-        self._rows.add_item(task.row, item, columns_of(data.object()) if data else {})
+        self._rows.add_item(task.row, item, (columns_of(data.object()) if data else {}) | restriction(task, "meta"))
         ours = self._read_meta(task, item)
         for annotation in _list(task.get("annotations") or task.get("completions")):
             self._read_annotation(item, annotation, ours)

@@ -20,11 +20,13 @@ from quorate.data.formats.gathered import Gathered
 from quorate.data.formats.json_tree import Node
 from quorate.data.lines import as_json
 from quorate.data.names import name_text
+from quorate.data.restricted import RESTRICTED, is_marked, restricted_items
 from quorate.errors import DataError, SettingError
 from quorate.schema import Schema
 
 OURS = "quorate"  # the key of what is ours; how the names of our own predictions begin, which are no model's
 ITEM_KEY = "quorate_id"  # the key of an item's id among its content
+FLAT = ("metadata.", "meta.")  # before keys that stood beside the content, in flat exports
 TAKEN = {"item", "embedding"}  # columns of the items table that have a meaning of their own
 
 
@@ -39,8 +41,15 @@ class Guess(NamedTuple):
 def contents_of(data: Dataset) -> dict[str, dict[str, Any]]:
     """What people are shown of each item: the columns of the items table but features; its id where there is nothing.
 
-    Raises SettingError for a data set without items.
+    Raises SettingError for a data set without items, DataError for one with an item that people may not be shown.
     """
+    hidden = restricted_items(data.items)
+    if hidden:
+        raise DataError(
+            f"item {min(hidden)!r} is restricted, and a labeling tool shows its items to people",
+            mend="leave restricted items out; models inside a declared boundary may label them",
+            column=RESTRICTED,
+        )
     found: dict[str, dict[str, Any]] = {item: {} for item in data.encode().items}
     if data.items is not None:
         features = {"item", *feature_columns(list(data.items.column_names))}
@@ -69,6 +78,14 @@ def columns_of(content: Mapping[str, Any]) -> dict[str, Any]:
         for key, value in content.items()
         if key != ITEM_KEY and key.strip()
     }
+
+
+def restriction(record: Node, *places: str) -> dict[str, Any]:
+    """The mark of an item that people may not be shown, which tools keep beside its content; as a column of items."""
+    beside = [found.object() for place in places if (found := record.get(place)) and isinstance(found.value, dict)]
+    flat = {key.rpartition(".")[2]: value for key, value in record.object().items() if key.startswith(FLAT)}
+    marks = [is_marked(each) for each in [*beside, flat]]
+    return {RESTRICTED: True} if True in marks else {RESTRICTED: "unclear"} if None in marks else {}
 
 
 # ---- what other tools cannot hold -----------------------------------------------------------------------------------

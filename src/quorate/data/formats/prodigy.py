@@ -16,7 +16,7 @@ from quorate.data.faults import OnBad
 from quorate.data.formats.gathered import Gathered, Imported
 from quorate.data.formats.json_tree import Node, read_records
 from quorate.data.formats.multi_select import NO, YES, option_name
-from quorate.data.formats.our_own import OURS, columns_of, hash_of, read_extras
+from quorate.data.formats.our_own import OURS, columns_of, hash_of, read_extras, restriction
 from quorate.data.lines import as_json
 from quorate.data.naming import natural_key
 from quorate.schema import Option, Schema, Task
@@ -82,7 +82,7 @@ def _read(line: Node, question: str, rows: Gathered, left_out: Counter[str], tas
     ours, number = line.get(OURS), line.get("_input_hash")
     named = ours.get("item") if ours else None
     item = named.name() if named else number.name() if number else hash_of(_content(line))
-    rows.add_item(line.row, item, columns_of(_content(line)))
+    rows.add_item(line.row, item, columns_of(_content(line)) | restriction(line, "meta"))
     read_extras(rows, item, ours)
     if ours and (schema := ours.get("schema")):
         tasks |= {task.name: task for task in Schema.from_json(as_json(schema.object()), source=line.source).tasks}

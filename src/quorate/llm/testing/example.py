@@ -1,17 +1,21 @@
 """A small campaign to try: reviews of kitchen tools, labels of simulated people, a rubric, and what two pretended
-models answer. `quorate fake-llm --table` reads the answers; nothing in it is real, and no key is needed.
+models answer, to the rubric and when asked whether a label is wrong. `quorate fake-llm --table` reads the answers;
+nothing in it is real, and no key is needed.
 """
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Int64
+
+from quorate.llm.label_ids import label_ids
 
 Array = np.ndarray
 TASKS = {"tone": ("positive", "negative", "mixed"), "safety": ("no", "yes")}
@@ -21,6 +25,7 @@ SKILL = {
 }  # log odds of the truth
 SHARED, OWN = 1.0, 0.8  # spread of what both models misread, and of what one does (log odds)
 SHARPER = 1.6  # models are surer than they should be
+DOUBTED = 2.0  # and less so of what others said: log odds are divided by this
 PEOPLE = {"ada": 0.95, "ben": 0.9, "cleo": 0.9, "dev": 0.8, "eva": 0.85, "finn": 0.7}
 LABELS_PER_TASK = 3
 THINGS = ("peeler", "kettle", "skillet", "grater", "blender", "whisk", "toaster", "ladle", "colander", "mandoline")
@@ -133,15 +138,33 @@ def _answers(rng: np.random.Generator, reviews: Sequence[Review]) -> list[dict[s
     n = len(reviews)
     truth = {task: np.array([review.truth[task] for review in reviews]) for task in TASKS}
     shared = {task: rng.normal(0.0, SHARED, (n, len(classes))) for task, classes in TASKS.items()}
+    doubting = rng.spawn(1)[0]
     rows: list[dict[str, Any]] = []
     for model, skill in SKILL.items():
         own = {task: rng.normal(0.0, OWN, heights.shape) for task, heights in shared.items()}
         probs = {task: _probs(shared[task] + own[task], truth[task], skill[task]) for task in TASKS}
-        rows += [
-            {"text": review.text, "model": model, "tasks": {task: probs[task][i].round(5).tolist() for task in TASKS}}
-            for i, review in enumerate(reviews)
-        ]
+        for i, review in enumerate(reviews):
+            said = {task: probs[task][i].round(5).tolist() for task in TASKS}
+            rows.append({"text": review.text, "model": model, "tasks": said})
+            rows += _doubts(doubting, review.text, model, said)
     return rows
+
+
+def _doubts(
+    rng: np.random.Generator, text: str, model: str, said: Mapping[str, Sequence[float]]
+) -> Iterator[dict[str, Any]]:
+    """What a model says when it is asked whether a label is wrong: as it would label itself, and a little unsure."""
+    for task, classes in TASKS.items():
+        for code, (name, label) in enumerate(zip(label_ids(classes), classes, strict=True)):
+            odds = math.log((1.001 - said[task][code]) / (0.001 + said[task][code])) / DOUBTED
+            wrong = round(1.0 / (1.0 + math.exp(-odds - rng.normal(0.0, 0.4))), 3)
+            level = [round(math.exp(-abs(5 * wrong - 0.5 - k)), 3) for k in range(5)]
+            yield {
+                "text": text,
+                "model": model,
+                "holds": [f'question "{task}": {label if name == label else f"{name}: {label}"}'],
+                "tasks": {"error_probability": wrong, "error_level": level, "wrong": [wrong, round(1.0 - wrong, 3)]},
+            }
 
 
 def _probs(

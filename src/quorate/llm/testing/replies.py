@@ -10,12 +10,15 @@ A table is JSONL, one row per line:
     {"text": ..., "model": "m", "tasks": {"tone": [0.2, 0.8]}}              by property of the schema, in enum order
     {"text": ..., "answer": "verbatim"}                                     said as it stands
     {"text": ..., "says": "words of one prompt", "probs": ...}              where the system message holds these words
+    {"text": ..., "holds": ["tone", "B: angry"], "tasks": {"wrong": [0.9, 0.1], "error_probability": 0.9}}
+                                                                            where the last message holds all of these
     {"text": ..., "calls": [{"tool": "glossary", "arguments": {...}}]}      tools that it calls first, a round each
 
 A row speaks where its text is a message, a part of one, the inside of <tags> or a line (in that order), or stands
 anywhere in the last message; a row with `model` speaks for that model only, one with `says` where the system message or
-what a tool returned says so, and before rows without. A round of `calls` may be a list of calls; arguments that are a
-text are sent as they stand. A server calls tools only where the request declares some and lets them be called.
+what a tool returned says so, one with `holds` where the last message holds all of these words; both before rows
+without. A number in `tasks` is said where the schema asks for one. A round of `calls` may be a list of calls; arguments
+that are a text are sent as they stand. A server calls tools only where the request declares some and lets them be.
 """
 
 from __future__ import annotations
@@ -54,10 +57,11 @@ class Row(NamedTuple):
     text: str
     model: str | None
     probs: Shares | None
-    tasks: Mapping[str, Shares]
+    tasks: Mapping[str, Shares | float]
     answer: str | None
     says: str | None = None  # words that the system message, or a tool's result, must hold: what tells prompts apart
     calls: Sequence[Any] = ()  # of tools, round by round: {"tool", "arguments"}, or a list of these
+    holds: Sequence[str] = ()  # words that the last message must hold
 
 
 class Question(NamedTuple):
@@ -78,7 +82,7 @@ class Replies:
     def __init__(self, table: Iterable[Row] = (), *, seed: int = 0) -> None:
         self._seed = seed
         self._rows: dict[str, list[Row]] = {}
-        for row in sorted(table, key=lambda row: row.says is None):
+        for row in sorted(table, key=lambda row: row.says is None and not row.holds):
             self._rows.setdefault(row.text.strip(), []).append(row)
 
     def pieces(self, body: Mapping[str, Any], name: str) -> list[Piece]:
@@ -122,7 +126,9 @@ class Replies:
             yield from self._value(schema.get("items", {"type": "string"}), question, row, path)
             yield Piece("]")
         else:
-            yield self._filler(schema, question, path)
+            said = row.tasks.get(path) if row is not None else None
+            is_number = isinstance(said, int | float) and schema.get("type") in {"number", "integer"}
+            yield Piece(json.dumps(said)) if is_number else self._filler(schema, question, path)
 
     def _filler(self, schema: Mapping[str, Any], question: Question, path: str) -> Piece:
         share = self._hashed(question, f"filler {path}", 1)[0]
@@ -190,6 +196,7 @@ def read_table(path: Path) -> list[Row]:
                 fields.get("answer"),
                 fields.get("says"),
                 fields.get("calls") or (),
+                fields.get("holds") or (),
             )
         )
     return rows
@@ -244,7 +251,12 @@ def _texts(content: Any) -> list[str]:
 
 
 def _speaks(row: Row, question: Question) -> bool:
-    return row.model in {None, question.model} and (row.says is None or row.says in question.told)
+    told = row.says is None or row.says in question.told
+    return (
+        row.model in {None, question.model}
+        and told
+        and all(any(words in text for text in question.last) for words in row.holds)
+    )
 
 
 def _stretches(texts: Sequence[str]) -> Iterator[str]:
@@ -268,6 +280,8 @@ def _shares(choices: Sequence[str], row: Row | None, path: str) -> list[float] |
     if row is None:
         return None
     given = row.tasks.get(path, row.probs)
+    if isinstance(given, int | float):
+        return None
     if isinstance(given, Mapping):
         shares = [float(given.get(choice, 0.0)) for choice in choices]
     elif given is not None and len(given) == len(choices):
