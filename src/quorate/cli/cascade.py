@@ -12,7 +12,7 @@ import typer
 from quorate.cli.arguments import AsJson, Bad, Folder, OnBad
 from quorate.cli.cascade_words import show
 from quorate.cli.policy import pairs
-from quorate.cli.source import opened, size
+from quorate.cli.source import opened, recorded_prices, size
 from quorate.cli.terminal import console, count, percent, plural, print_json, progress, table, verb
 from quorate.errors import DataError, NotFittedError, SettingError
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from quorate.cascade.fit import Options
     from quorate.cascade.kept import Kept
     from quorate.cascade.policy import Labeled
-    from quorate.data.dataset import Dataset
     from quorate.data.encode import Coded
 
 DEFAULT_FILE, DEFAULT_LABELS = Path("cascade.json"), Path("cascade-labels.parquet")
@@ -133,7 +132,7 @@ def fit(
     coded = data.encode()
     kept: list[Kept] = []
     failed: dict[str, NotFittedError] = {}
-    for name, agents in _agents(coded, _recorded(data) | given, person_price, task).items():
+    for name, agents in _agents(coded, recorded_prices(data) | given, person_price, task).items():
         answers, of = answers_of(coded, name, agents), _budgeted(options, budget, agents)
         place = None if positive is None else _class(coded, name, positive)
         try:
@@ -171,17 +170,6 @@ def _prices(given: Sequence[str] | None, path: Path | None) -> dict[str, float]:
         except (ValueError, TypeError, AttributeError):
             raise DataError("not prices of models", mend='write {"model": price}', source=str(path)) from None
     return found | pairs("--price", given)
-
-
-def _recorded(data: Dataset) -> dict[str, float]:
-    """Mean cost of a call by model, where the table of models' answers tells it (`cost_usd`)."""
-    import pyarrow.compute as pc
-
-    answers = data.model_labels
-    if answers is None or "cost_usd" not in answers.column_names:
-        return {}
-    paid = answers.filter(pc.is_valid(answers["cost_usd"])).group_by("model").aggregate([("cost_usd", "mean")])
-    return {row["model"]: float(row["cost_usd_mean"]) for row in paid.to_pylist()}
 
 
 def _options(

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from quorate.cli.terminal import tell
-from quorate.errors import SettingError
 
 if TYPE_CHECKING:
     from quorate.judge.answers import Line
@@ -43,15 +42,12 @@ Inside = Annotated[
 
 def connection(base_url: str, key_env: str, timeout_s: float, in_flight: int, inside: Boundary) -> Transport:
     """The way to the server. A key of OpenAI's goes to OpenAI only, unless named; restricted items go inside only."""
-    from quorate.llm.client import OPENAI, ChatClient, environment_proxy
+    from quorate.llm.client import OPENAI, ChatClient, environment_proxy, key_of
 
     url = base_url or OPENAI
-    key = os.environ.get(key_env or (OPENAI_KEY if url == OPENAI else OTHER_KEY))
-    if key is None and (key_env or url == OPENAI):
-        raise SettingError(f"no key: set the environment variable {key_env or OPENAI_KEY}, or name another server")
     return ChatClient(
         url,
-        api_key=key,
+        api_key=key_of(os.environ, url, key_env),
         timeout_s=timeout_s,
         connections=max(in_flight, 1),
         proxy=environment_proxy(url),

@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from quorate.cli.arguments import AsJson
-from quorate.cli.judge_steps import amplify, calibrate, gate, watch
+from quorate.cli.judge_after import discrepancy, estimate
+from quorate.cli.judge_amplify import amplify
+from quorate.cli.judge_calibrate import calibrate
+from quorate.cli.judge_gate import gate, watch
 from quorate.cli.judge_where import DEFAULT_FOLDER, Where, there
 from quorate.cli.terminal import console, notes, plural, print_json, table, tell, verb
 from quorate.errors import SettingError
@@ -64,6 +67,10 @@ def seed(
     grades: Annotated[
         Path | None, typer.Option(help="to_grade.csv as it came back from people, with annotator and label filled in.")
     ] = None,
+    also: Annotated[
+        Path | None,
+        typer.Option(help="Items to be graded and learned from beside those drawn: to_people.csv, or any item column."),
+    ] = None,
     least_alpha: Annotated[
         float, typer.Option(help="Krippendorff's alpha of people below which the rubric is to be mended first.")
     ] = 0.4,
@@ -79,7 +86,7 @@ def seed(
     found = _read(data, rubric)
     wish = Wish(items, people, by.value, column, least_alpha=least_alpha, seed=random_seed)
     with JudgeFolder(where).held() as folder:
-        came = begin(folder, found, wish, grades=_grades(grades))
+        came = begin(folder, found, wish, grades=_grades(grades), also=_listed(also))
         if rubric is not None:
             take_rubric(folder, rubric)
     if as_json:
@@ -135,6 +142,18 @@ def _grades(path: Path | None) -> Any:
     raw = read_file("labels", path)
     rows = [raw.record(row) for row in raw.row]
     return pa.table({name: pa.array([_text(row.get(name)) for row in rows], pa.string()) for name in raw.columns})
+
+
+def _listed(path: Path | None) -> list[str]:
+    """The items of a list."""
+    if path is None:
+        return []
+    from quorate.data.dataset import Dataset
+    from quorate.data.files import read_file
+
+    items = Dataset.from_raw([read_file("items", path)]).items
+    assert items is not None
+    return items["item"].to_pylist()
 
 
 def _text(value: object) -> str | None:
@@ -226,4 +245,6 @@ judge.command("calibrate")(verb(calibrate))
 judge.command("gate")(verb(gate))
 judge.command("amplify")(verb(amplify))
 judge.command("watch")(verb(watch))
+judge.command("estimate")(verb(estimate))
+judge.command("discrepancy")(verb(discrepancy))
 judge.command("status")(verb(status))

@@ -12,11 +12,14 @@ if TYPE_CHECKING:
     from quorate.judge.amplify import Amplified
     from quorate.judge.calibrate import Calibrated, Figure
     from quorate.judge.deciding import Decided
+    from quorate.judge.disputes import Disputed
+    from quorate.judge.estimating import Estimated, Estimates
     from quorate.judge.folder import Standing
     from quorate.judge.gate import Decision
     from quorate.judge.rounds import Round
+    from quorate.measure.intervals import Interval
 
-SHOWN = 8  # candidates
+SHOWN = 8  # candidates; items in dispute
 
 
 # ---- calibrate ------------------------------------------------------------------------------------------------------
@@ -112,13 +115,14 @@ def _rows(each: Decision) -> list[tuple[str, ...]]:
 
 
 # ---- amplify and watch ----------------------------------------------------------------------------------------------
-def amplified_json(done: Amplified, rounds: Sequence[Round]) -> dict[str, Any]:
-    """What was labeled, and what the anchors said meanwhile."""
-    return {**done._asdict(), "rounds": [round_json(each) for each in rounds]}
+def amplified_json(done: Amplified, rounds: Sequence[Round], means: Estimates | None) -> dict[str, Any]:
+    """What was labeled, what the anchors said meanwhile, and the means of the set where it is whole."""
+    told = {"estimates": None if means is None else means.as_json()}
+    return {**done._asdict(), "rounds": [round_json(each) for each in rounds], **told}
 
 
-def show_amplified(done: Amplified, rounds: Sequence[Round], where: Path) -> None:
-    """How much there is now, and at what cost."""
+def show_amplified(done: Amplified, rounds: Sequence[Round], where: Path, means: Estimates | None) -> None:
+    """How much there is now, at what cost, and its means where it is whole."""
     screen = console()
     screen.print(
         f"{plural(done.labels, 'label')} in {where / 'amplified'} "
@@ -130,6 +134,9 @@ def show_amplified(done: Amplified, rounds: Sequence[Round], where: Path) -> Non
         show_round(rounds[-1], where)
     if done.stopped == "cap":
         screen.print("stopped by the cap, the account or the key: run again to go on", markup=False)
+    if means is not None:
+        screen.print()
+        show_estimates(means)
 
 
 def round_json(found: Round) -> dict[str, Any]:
@@ -154,3 +161,60 @@ def show_round(found: Round, where: Path) -> None:
                 f"{where / 'quarantine'}, and listed for people in {where / 'to_people.csv'}"
             )
         screen.print(notes(said))
+
+
+# ---- estimate -------------------------------------------------------------------------------------------------------
+def show_estimates(found: Estimates) -> None:
+    """Task by task: what the judge says of the set, what people would say, and what their grades alone would tell."""
+    screen = console()
+    for each in found.tasks:
+        screen.print(f"{each.task}: {_about(each)}\n", markup=False)
+        level = f"({each.level:.4g})"
+        rows = [
+            (row.of or "mean grade", f"{row.judge:.3f}", _mean(row.corrected), _mean(row.people)) for row in each.rows
+        ]
+        screen.print(table(("answer", "judge", f"corrected {level}", f"people alone {level}"), rows))
+        screen.print()
+    said = [
+        "corrected: what a random person would say of the set, by the judge and how far it is off where people graded"
+    ]
+    screen.print(notes([*said, "every interval holds by itself", *found.notes()]))
+
+
+def _about(each: Estimated) -> str:
+    graded = f"{each.n_graded:,} graded by people correct them"
+    return f"{plural(each.n_items, 'item')} labeled; {graded} (λ = {each.trust:.2f})"
+
+
+def _mean(of: Interval) -> str:
+    return f"{of.estimate:.3f} ({of.low:.3f} to {of.high:.3f})"
+
+
+# ---- discrepancy ----------------------------------------------------------------------------------------------------
+_DISPUTE_WORDS = (
+    "expected: the signal per look of items so graded; signal: of this one, shrunken to what is expected",
+    "residual: in its own error; q: the share of false finds in the list down to here, at most",
+)
+
+
+def show_disputes(found: Disputed, where: Path) -> None:
+    """The first items in dispute, what chance may have to do with it, and where the list is."""
+    screen = console()
+    rows = [
+        (each.item, each.query, each.says, f"{each.judge:.2f}", f"{each.expected:.3f}",
+         f"{each.shrunken:.3f} ± {each.error:.3f}", f"{each.residual:+.1f}", f"{each.q:.0%}")
+        for each in found.disputes[:SHOWN]
+    ]  # fmt: skip
+    heads = ("item", "query", "the judge is", "it says", "expected", "signal", "residual", "q")
+    screen.print(table(heads, rows, text_columns=3))
+    listed = f"{plural(found.cells, 'pair')} of item and query compared; {plural(len(found.disputes), 'item')} listed"
+    said = [f"{listed}, of which chance alone may bring up to {found.by_chance:.0%}", *_DISPUTE_WORDS]
+    if found.positions is not None:
+        said.append(f"positions, from the top: {', '.join(f'{each:.2f}' for each in found.positions[:SHOWN])}")
+    if found.unlabeled:
+        said.append(f"{plural(found.unlabeled, 'item')} of the log not labeled by the judge")
+    if found.restricted:
+        said.append(f"{plural(found.restricted, 'restricted item')} passed over: no person may see them")
+    screen.print()
+    screen.print(notes(said))
+    screen.print(f"\nfor people: {where / 'to_people.csv'}", markup=False, soft_wrap=True)

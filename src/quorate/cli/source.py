@@ -56,6 +56,17 @@ def opened(folder: Path, on_bad: OnBad = OnBad.RAISE) -> Dataset:
     return data
 
 
+def recorded_prices(data: Dataset) -> dict[str, float]:
+    """Mean cost of a call by model, where the table of models' answers tells it (`cost_usd`)."""
+    import pyarrow.compute as pc
+
+    answers = data.model_labels
+    if answers is None or "cost_usd" not in answers.column_names:
+        return {}
+    paid = answers.filter(pc.is_valid(answers["cost_usd"])).group_by("model").aggregate([("cost_usd", "mean")])
+    return {row["model"]: float(row["cost_usd_mean"]) for row in paid.to_pylist()}
+
+
 def tell_set_aside(data: Dataset, folder: Path) -> None:
     """Say on stderr how many rows were set aside, and where they are."""
     if len(data.quarantined):

@@ -17,7 +17,7 @@ which it can be trusted (benchmarks/gate.py --proof student).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -55,7 +55,7 @@ def lower_bound(
     The number itself is below this bound with at most the probability `level`.
     """
     if isinstance(claim, Linear) and proof != "student":
-        bound = _weighted_bound(claim, level)
+        bound = weighted_bounds([claim], level)[0]
         return min(max(bound, span[0]), span[1]), bound > need
     passed = _shown(claim, need, level, need)
     low, high = (max(need, span[0]), span[1]) if passed else (span[0], min(need, span[1]))
@@ -75,15 +75,19 @@ def _shown(claim: Claim | Linear, above: float, level: float, need: float) -> bo
     return float(values.mean()) > float(stdtrit(n - 1, 1 - level)) * float(values.std(ddof=1)) / n**0.5
 
 
-def _weighted_bound(claim: Linear, level: float) -> float:
-    """The quantile of Σ w part / Σ w unit; -inf where a denominator is not above 0."""
+def weighted_bounds(claims: Sequence[Linear], level: float) -> list[float]:
+    """Lower bounds by random weights of many numbers of the same items, each at the level, which share their weights.
+
+    The quantile of Σ w part / Σ w unit; -inf where a denominator is not above 0 [gaffke2005].
+    """
     n_draws = max(FEWEST_DRAWS, math.ceil(DRAWS_BELOW / level))
-    both = np.column_stack(claim)
+    both = np.column_stack([column for claim in claims for column in claim])
     sums = np.vstack([weights @ both for weights in _weights(len(both), n_draws)])
-    known = sums[:, 1] > 0
-    roots = np.where(known, sums[:, 0] / np.where(known, sums[:, 1], 1.0), -np.inf)
+    part, unit = sums[:, ::2], sums[:, 1::2]
+    known = unit > 0
+    roots = np.where(known, part / np.where(known, unit, 1.0), -np.inf)
     place = int(level * n_draws)
-    return float(np.partition(roots, place)[place])
+    return np.partition(roots, place, axis=0)[place].tolist()
 
 
 def _weights(n: int, n_draws: int) -> Iterator[Float64[Array, "draws items"]]:

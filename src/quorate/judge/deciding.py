@@ -1,6 +1,7 @@
 """The gate as a step of a judge: held-out items, people who agree, one decision per task, and anchors to compare with.
 
-When the gate opens, the judge's grades of the anchors are kept: what a watch holds later grades against.
+When the gate opens, the judge's grades of the anchors are kept: what a watch holds later grades against. So are all its
+answers to gate items and anchors: what prevalences are corrected by.
 """
 
 from __future__ import annotations
@@ -10,17 +11,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from quorate.data.dataset import Dataset
 from quorate.data.write import whole
 from quorate.errors import SettingError
 from quorate.judge.answers import Read
 from quorate.judge.asked import judge_of
 from quorate.judge.figures import Slices
-from quorate.judge.folder import GATE, GATE_PAGE, PEOPLE, ROLES, WATCH, JudgeFolder, Standing
+from quorate.judge.folder import ANSWERS, GATE, GATE_PAGE, PEOPLE, ROLES, WATCH, JudgeFolder, Standing, seeded_ends
 from quorate.judge.gate import Decision, gate
 from quorate.judge.gate_page import write_gate_report
+from quorate.judge.kept import keep_answers
 from quorate.judge.rule import Rule
-from quorate.judge.seed import read_seed
+from quorate.judge.seed import Seed, read_seed, weights_of
 from quorate.judge.watching import Watch
 
 Says = Callable[[Sequence[str], int], Mapping[str, Read]]  # items, and a number: what has another is asked anew
@@ -52,7 +56,7 @@ def decide(
     standing = folder.check("gated")
     judge = judge_of(folder)  # its files are those that were calibrated
     roles = read_seed(folder.sealed(ROLES, "seeded"))
-    reads = says(roles.of("gate"), 0)
+    reads = _weighed(says(roles.of("gate"), 0), roles, seeded_ends(folder))
     _check(reads)
     disagreed = _disagreed(standing)
     found = tuple(
@@ -66,12 +70,13 @@ def decide(
     write_gate_report(found, folder.path, {"judge": judge.name, "model": judge.model, "decided": folder.now()})
     if open_:
         _write(folder, WATCH, watches(anchors, open_, level=alarm_level, seed=seed))
+        keep_answers(folder, judge.name, standing.tries + 1, [reads, anchors[0]])
     detail: dict[str, Any] = {
         "open": open_,
         "closed": {each.task: list(each.reasons) for each in found if not each.open},
         "tries": standing.tries + 1,
         "decisions": {each.task: each.id for each in found},
-        "files": {name: folder.digest(name) for name in (GATE, GATE_PAGE)},
+        "files": {name: folder.digest(name) for name in (GATE, GATE_PAGE, ANSWERS) if folder.file(name).is_file()},
     }
     return Decided(found, folder.take("gated", **detail))
 
@@ -107,6 +112,13 @@ def _check(reads: Mapping[str, Read]) -> None:
     silent = [task for task, each in reads.items() if not each.of.known.any()]
     if silent:
         raise SettingError(f"no item has both a grade of people and the judge's for task {silent[0]!r}")
+
+
+def _weighed(reads: Mapping[str, Read], roles: Seed, ends: Sequence[int]) -> dict[str, Read]:
+    """With the weights that gate items were drawn with."""
+    of = dict(zip(roles.items, weights_of(roles, ends, ("gate",)).tolist(), strict=True))
+    weights = {task: np.array([of[item] for item in each.of.items]) for task, each in reads.items()}
+    return {task: each._replace(of=replace(each.of, weights=weights[task])) for task, each in reads.items()}
 
 
 def _disagreed(standing: Standing) -> list[str]:

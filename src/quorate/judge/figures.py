@@ -2,7 +2,8 @@
 
 A judge is compared with a random person of the item, a person with another of the same item, and the constant judge
 says people's most frequent class of every item (of grades: their mean, or for absolute differences their best class).
-Intervals are bootstrapped over items; they describe, and the gate's bounds decide.
+Intervals are bootstrapped over items; they describe, and the gate's bounds decide. Where items were drawn with unequal
+chances, each counts by 1 / its chance.
 """
 
 from __future__ import annotations
@@ -83,11 +84,12 @@ def _party_rows(
         rows += [
             _row(name, "judge", column, value, _judge_sums(each), _figure(each, name), level, seed),
             _row(name, "people", column, value, _people_sums(pairs), _people_figure(pairs, name), level, seed),
-            _row(name, "constant", column, value, each.shares, _constant_figure(each, name), level, seed),
+            _row(name, "constant", column, value, _constant_sums(each), _constant_figure(each, name), level, seed),
         ]
     if of.task.ordered:
         error = (grades_of(of, grades) - of.human)[of.known]
-        sums = np.column_stack([error, np.ones(len(error))])
+        weights = np.ones(len(error)) if of.weights is None else of.weights[of.known]
+        sums = np.column_stack([error * weights, weights])
         rows.append(_row("bias", "judge", column, value, sums, _mean, level, seed))
     return rows
 
@@ -105,8 +107,8 @@ def _class_rows(of: Graded, grades: Float64[Array, "items"] | None, level: float
         error = share * (grades_of(of, grades)[known] - of.values[code]) if of.task.ordered else said - share
         weight = share if of.task.ordered else np.ones(len(share))
         given = share > 0
-        agree = np.column_stack([share * said, share])[given]
-        bias = np.column_stack([error, weight])[given if of.task.ordered else slice(None)]
+        agree = (np.column_stack([share * said, share]) * each.weights[:, None])[given]
+        bias = (np.column_stack([error, weight]) * each.weights[:, None])[given if of.task.ordered else slice(None)]
         rows.append(_row("agreement", "judge", "class", name, agree, _mean, level, seed))
         rows.append(_row("bias", "judge", "class", name, bias, _mean, level, seed))
     return rows
@@ -127,11 +129,15 @@ def _mean(total: Totals) -> Float64[Array, "draws"]:
 
 
 def _judge_sums(of: Losses) -> Float64[Array, "items sums"]:
-    return np.column_stack([of.own, np.ones(len(of.own)), of.cost, of.shares])
+    return np.column_stack([of.own, np.ones(len(of.own)), of.cost, of.shares]) * of.weights[:, None]
 
 
 def _people_sums(of: Losses) -> Float64[Array, "items sums"]:
-    return np.column_stack([of.paired, np.ones(len(of.cost)), of.shares @ of.between, of.shares])
+    return np.column_stack([of.paired, np.ones(len(of.cost)), of.shares @ of.between, of.shares]) * of.weights[:, None]
+
+
+def _constant_sums(of: Losses) -> Float64[Array, "items classes"]:
+    return of.shares * of.weights[:, None]
 
 
 def _figure(of: Losses, name: Figure) -> Callable[[Totals], Float64[Array, "draws"]]:
@@ -173,7 +179,7 @@ def estimate(of: Losses, name: Figure, party: Party) -> float | None:
     if not len(of.cost):
         return None
     if party == "constant":
-        found = _constant_figure(of, name)(of.shares.sum(axis=0)[None])
+        found = _constant_figure(of, name)(_constant_sums(of).sum(axis=0)[None])
     else:
         sums = _judge_sums(of) if party == "judge" else _people_sums(of)
         found = _figure(of, name)(sums.sum(axis=0)[None])

@@ -26,7 +26,8 @@ EVENTS, LOCK = "events.jsonl", ".lock"
 RUBRIC, ROLES, PEOPLE, TO_GRADE = "rubric.yaml", "roles.parquet", "people", "to_grade.csv"
 CALIBRATION, GATE, GATE_PAGE = "calibration.json", "gate.json", "gate.html"
 AMPLIFIED, QUARANTINE, TO_PEOPLE = "amplified", "quarantine", "to_people.csv"
-WATCH = "watch.json"
+DISCREPANCIES = "discrepancies.csv"
+WATCH, ANSWERS, PREVALENCE = "watch.json", "answers.parquet", "prevalence.json"
 
 Stage = Literal["seeded", "calibrated", "gated", "amplifying", "watched"]
 Step = Literal["seeded", "calibrated", "gated", "amplifying", "watched", "alarm"]
@@ -112,6 +113,11 @@ def after(standing: Standing, event: Event) -> Standing:
             return replace(standing, stage="gated", open=left, alarm=detail, last=last)
         case _:
             return replace(standing, stage=step, last=last)
+
+
+def seeded_ends(folder: JudgeFolder) -> list[int]:
+    """How many items the seed had after each of its steps."""
+    return [int(event.detail["items"]) for event in folder.events() if event.step == "seeded"]
 
 
 class JudgeFolder:

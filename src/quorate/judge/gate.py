@@ -3,7 +3,9 @@
 It opens only if all of this is shown: the figure reaches its threshold, or people's own less a margin; the judge beats
 the best constant; people agree enough for the figure to mean anything. A judge of whom any of it is false is let
 through with at most the level, since it must pass that test too [berger1982]. How it is shown is told in `bounds`; the
-items must be a random sample of those to be labeled.
+items must be a random sample of those to be labeled. Where they were drawn with unequal chances, by stratum or by
+doubt, each counts by 1 / its chance (see `claims`): a sample with more of what is hard would else decide about items
+that it does not look like.
 Every further try on the same items has a smaller level, so that all tries together keep the stated one.
 """
 
@@ -11,19 +13,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
 
 from quorate.errors import FormatError, SettingError
-from quorate.judge import claims, claims_exact
-from quorate.judge.bets import Claim, share_bound
-from quorate.judge.bounds import Linear, lower_bound
-from quorate.judge.figures import Measured, Slices, estimate, measured
+from quorate.judge.bets import share_bound
+from quorate.judge.bounds import lower_bound
+from quorate.judge.enough import POWER, enough_items
+from quorate.judge.figures import Measured, Slices, measured
 from quorate.judge.graded import Graded
 from quorate.judge.losses import Losses, losses
+from quorate.judge.questions import Question, questions
 from quorate.judge.rule import LOSS, Rule, spent
 
 Array = np.ndarray
@@ -41,6 +46,7 @@ class Shown(NamedTuple):
     bound: float  # the number is worse than this with at most the level of the try
     need: float
     passed: bool
+    enough: int | None = None  # of a claim not shown: gate items that would show it, if the estimate holds; None: none
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,9 @@ class Decision:
     shown: tuple[Shown, ...]
     reasons: tuple[str, ...]  # why it stays closed
     figures: tuple[Measured, ...]
+    n_effective: float | None = (
+        None  # of items drawn with unequal chances: as many of equal ones say as much [kish1965]
+    )
 
     @property
     def id(self) -> str:
@@ -103,7 +112,10 @@ def gate(
     rule = rule or Rule()
     level = spent(rule.level, tries)
     each = losses(of, LOSS[rule.figure], grades)
-    found = shown(each, rule, level, kappa_of_people=losses(of, "kappa", grades))
+    if rule.proof == "exact" and not each.equal:
+        raise SettingError("an exact proof asks for gate items drawn with equal chances: seed by random")
+    asked = questions(each, rule, kappa_of_people=losses(of, "kappa", grades))
+    found = tuple(map(_with_enough, _answers(asked, rule, level), asked, repeat(rule)))
     reasons = tuple(_reason(one) for one in found if not one.passed)
     if len(each.cost) < FEWEST:
         reasons = (f"only {len(each.cost)} items: nothing can be shown from fewer than {FEWEST}", *reasons)
@@ -123,86 +135,34 @@ def gate(
         shown=found,
         reasons=reasons,
         figures=measured(of, grades, slices=slices),
+        n_effective=None if each.equal else float(each.weights.sum() ** 2 / (each.weights**2).sum()),
     )
 
 
 def shown(of: Losses, rule: Rule, level: float, *, kappa_of_people: Losses) -> tuple[Shown, ...]:
     """Every claim that the rule asks for. Raises SettingError where people's own figure is asked and no two graded."""
+    return _answers(questions(of, rule, kappa_of_people=kappa_of_people), rule, level)
+
+
+def _answers(asked: Sequence[Question], rule: Rule, level: float) -> tuple[Shown, ...]:
     rng = np.random.default_rng(ORDER_SEED)
-    first = _beside_people(of, rule, level, rng) if rule.threshold is None else _threshold(of, rule, level, rng)
-    found = [first, _constant(of, rule, level, rng)]
-    if rule.people is not None and len(of.pairable):
-        value = estimate(kappa_of_people, "kappa", "people")
-        claim = (
-            claims_exact.people_kappa(kappa_of_people, rng)
-            if rule.proof == "exact"
-            else claims.people_kappa(kappa_of_people)
-        )
-        bound, passed = lower_bound(claim, level, (-1.0, 1.0), rule.people, rule.proof)
-        found.append(Shown("people", "people's kappa among themselves", value, bound, rule.people, passed))
-    return tuple(found)
+    return tuple(_answered(one, rule, level, rng) for one in asked)
 
 
-# ---- the claims -----------------------------------------------------------------------------------------------------
-def _threshold(of: Losses, rule: Rule, level: float, rng: np.random.Generator) -> Shown:
-    assert rule.threshold is not None
-    value, words = estimate(of, rule.figure, "judge"), f"the judge's {rule.figure} with people"
-    if rule.figure == "kappa":
-        bound, passed = lower_bound(_kappa(of, rule, rng), level, (-1.0, 1.0), rule.threshold, rule.proof)
-        return Shown("figure", words, value, bound, rule.threshold, passed)
-    if rule.figure == "agreement" and (of.people.sum(axis=1) == 1).all():  # right or wrong: exact, and costs nothing
+def _answered(one: Question, rule: Rule, level: float, rng: np.random.Generator) -> Shown:
+    of, right_or_wrong = one.of, rule.figure == "agreement" and (one.of.people.sum(axis=1) == 1).all()
+    right_or_wrong = right_or_wrong and of.equal
+    if one.name == "figure" and right_or_wrong:  # exact, and costs nothing
         bound = share_bound(float((1 - of.own).sum()), len(of.own), level)
-        return Shown("figure", words, value, bound, rule.threshold, bound >= rule.threshold)
-    shift = 1.0 if rule.figure == "agreement" else 0.0  # agreement = 1 - loss; of mse and mae, less is better
-    need = rule.threshold - 1 if shift else -rule.threshold
-    claim = claims_exact.small_loss(of, rng) if rule.proof == "exact" else claims.small_loss(of)
-    bound, passed = lower_bound(claim, level, (-of.most, 0.0), need, rule.proof)
-    return Shown("figure", words, value, bound + 1 if shift else -bound, rule.threshold, passed)
+        return Shown(one.name, one.words, one.estimate, bound, one.need, bound >= one.need)
+    found = [lower_bound(claim, level, one.span, one.above, rule.proof) for claim in one.claims(of, rng)]
+    bound, passed = min(found)
+    return Shown(one.name, one.words, one.estimate, one.figure(bound), one.need, passed)
 
 
-def _beside_people(of: Losses, rule: Rule, level: float, rng: np.random.Generator) -> Shown:
-    if not len(of.pairable):
-        raise SettingError("no gate item has grades of two people: name a threshold, or let people grade items twice")
-    kept, exact = of.select(of.pairable), rule.proof == "exact"
-    value = _better(rule, estimate(kept, rule.figure, "judge"), estimate(kept, rule.figure, "people"))
-    if rule.figure == "kappa":
-        claim = claims_exact.kappa_beside_people(of, rng) if exact else claims.kappa_beside_people(of)
-        span = (-2.0, 1.0)
-    else:
-        claim, span = claims_exact.beside_people(of, rng) if exact else claims.beside_people(of), (-of.most, of.most)
-    bound, passed = lower_bound(claim, level, span, -rule.margin, rule.proof)
-    words = f"by how much the judge's {rule.figure} is better than people's own"
-    return Shown("figure beside people", words, value, bound, -rule.margin, passed)
-
-
-def _constant(of: Losses, rule: Rule, level: float, rng: np.random.Generator) -> Shown:
-    """A judge that beats the best class beats every class: no level is split between them [berger1982]."""
-    value = _better(rule, estimate(of, rule.figure, "judge"), estimate(of, rule.figure, "constant"))
-    span = (-1.0, 1.0) if rule.figure == "kappa" else (-of.most, of.most)
-    bound, passed = min(lower_bound(claim, level, span, 0.0, rule.proof) for claim in _constants(of, rule, rng))
-    words = f"by how much the judge's {rule.figure} is better than the best constant's"
-    return Shown("constant", words, value, bound, 0.0, passed)
-
-
-def _constants(of: Losses, rule: Rule, rng: np.random.Generator) -> list[Claim | Linear]:
-    if rule.figure == "kappa":
-        return [_kappa(of, rule, rng)]
-    exact = rule.proof == "exact"
-    if rule.figure == "mse":
-        return [claims_exact.beside_mean(of, rng) if exact else claims.beside_mean(of)]
-    codes = range(len(of.between))
-    return [claims_exact.beside_class(of, at, rng) if exact else claims.beside_class(of, at) for at in codes]
-
-
-def _kappa(of: Losses, rule: Rule, rng: np.random.Generator) -> Claim | Linear:
-    return claims_exact.kappa(of, rng) if rule.proof == "exact" else claims.kappa(of)
-
-
-def _better(rule: Rule, judge: float | None, other: float | None) -> float | None:
-    """By how much the judge's figure is better, in the figure's unit."""
-    if judge is None or other is None:
-        return None
-    return judge - other if rule.figure in ("kappa", "agreement") else other - judge
+def _with_enough(found: Shown, one: Question, rule: Rule) -> Shown:
+    """With the number of items that would show it, at the level of a first try: new gate items are tried anew."""
+    return found if found.passed else found._replace(enough=enough_items(one, spent(rule.level, 1), rule.proof))
 
 
 def _reason(of: Shown) -> str:
@@ -210,7 +170,14 @@ def _reason(of: Shown) -> str:
         found = "unknown" if of.estimate is None else f"{of.estimate:.2f}"
         return (
             f"people do not agree enough (kappa {found}, shown to be above {of.bound:.2f}, needed {of.need:.2f}): "
-            "mend the rubric or ask more people before any judge"
+            f"mend the rubric or ask more people before any judge; {_would(of)}"
         )
     found = "unknown" if of.estimate is None else f"{of.estimate:.3f}"
-    return f"{of.words}: {found}, shown no better than {of.bound:.3f}, needed {of.need:.3f}"
+    return f"{of.words}: {found}, shown no better than {of.bound:.3f}, needed {of.need:.3f}; {_would(of)}"
+
+
+def _would(of: Shown) -> str:
+    """How many gate items would show it."""
+    if of.enough is None:
+        return "no number of gate items would show it, if the estimate holds"
+    return f"about {of.enough:,} gate items would show it with {POWER:.0%}, if the estimate holds"

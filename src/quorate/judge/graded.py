@@ -29,6 +29,7 @@ class Graded:
     people: Int64[Array, "items classes"]  # how many people gave each class
     said: Int64[Array, "items"]  # the judge's class, -1 where it said none
     probs: Float64[Array, "items classes"]  # its probabilities, one-hot where it gave none, 0 where it said nothing
+    weights: Float64[Array, "items"] | None = None  # as 1 / P(the item was drawn); None: all equal
 
     @property
     def known(self) -> Bool[Array, "items"]:
@@ -49,7 +50,9 @@ class Graded:
         """These items only, by place or by mask."""
         index = np.flatnonzero(index) if index.dtype == bool else np.asarray(index, np.int64)
         items = tuple(map(self.items.__getitem__, index.tolist()))
-        return replace(self, items=items, people=self.people[index], said=self.said[index], probs=self.probs[index])
+        weights = None if self.weights is None else self.weights[index]
+        parts = {"people": self.people[index], "said": self.said[index], "probs": self.probs[index], "weights": weights}
+        return replace(self, items=items, **parts)
 
 
 def grade_values(task: Task) -> Float64[Array, "classes"]:

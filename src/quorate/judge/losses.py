@@ -17,6 +17,7 @@ from quorate.errors import SettingError
 from quorate.judge.graded import Graded
 
 Array = np.ndarray
+SAME = 1e-9  # relative: chances that differ by less are equal
 Loss = Literal["squared", "absolute", "differs", "kappa"]  # of kappa: squared of nearest classes, or differs
 
 
@@ -28,6 +29,16 @@ class Losses:
     between: Float64[Array, "classes classes"]  # d(a class, another)
     shares: Float64[Array, "items classes"]  # of people's grades
     people: Int64[Array, "items classes"]
+    weights: Float64[Array, "items"]  # as 1 / P(the item was drawn)
+
+    def mean(self, values: Float64[Array, "items *sums"]) -> Float64[Array, "*sums"] | np.float64:
+        """The weighted mean over items: of the items that these were drawn from [hajek1971]."""
+        return np.average(values, axis=0, weights=self.weights)
+
+    @property
+    def equal(self) -> bool:
+        """Whether all items were drawn with equal chances."""
+        return bool(np.ptp(self.weights) <= SAME * self.weights.max())
 
     @property
     def own(self) -> Float64[Array, "items"]:
@@ -53,7 +64,7 @@ class Losses:
 
     def select(self, index: Int64[Array, "kept"]) -> Losses:
         """These items only."""
-        return Losses(self.cost[index], self.between, self.shares[index], self.people[index])
+        return Losses(self.cost[index], self.between, self.shares[index], self.people[index], self.weights[index])
 
 
 def grades_of(of: Graded, grades: Float64[Array, "items"] | None) -> Float64[Array, "items"]:
@@ -96,4 +107,5 @@ def losses(of: Graded, loss: Loss, grades: Float64[Array, "items"] | None = None
         between = (of.values[:, None] - of.values) ** 2 if graded_kappa else 1.0 - np.eye(len(of.values))
         cost = between[code]
     people = of.people[known]
-    return Losses(cost, between, people / people.sum(axis=1, keepdims=True), people)
+    weights = np.ones(len(known)) if of.weights is None else of.weights[known] / of.weights[known].max()
+    return Losses(cost, between, people / people.sum(axis=1, keepdims=True), people, weights)

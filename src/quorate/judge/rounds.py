@@ -75,13 +75,21 @@ def tidy(folder: JudgeFolder, schema: Schema, restricted: frozenset[str]) -> int
     if items:
         join(folder.file(AMPLIFIED), schema)
         join(folder.file(QUARANTINE), schema)
-        _for_people(folder, [item for item in items if item not in restricted])
+        for_people(folder, [item for item in items if item not in restricted])
     return len(items)
 
 
 def readings_of(folder: JudgeFolder) -> dict[str, Reading]:
     """Where the watches stand. Raises FormatError."""
     return {task: Watch.from_json(each).reading for task, each in _state(folder)["tasks"].items()}
+
+
+def for_people(folder: JudgeFolder, items: Sequence[str]) -> None:
+    """Add items that may be shown to the list of those that were ever called into question, each once."""
+    path = folder.file(TO_PEOPLE)
+    before = path.read_text("utf-8").splitlines()[1:] if path.is_file() else []
+    names = list(dict.fromkeys([*(json.loads(line) for line in before), *items]))
+    write_table(pa.table({"item": pa.array(names, pa.string())}), path)
 
 
 # ---- parts ----------------------------------------------------------------------------------------------------------
@@ -136,14 +144,6 @@ def _first_part(state: Mapping[str, Any], since: int) -> int:
             break
         parts = each["parts"]
     return parts
-
-
-def _for_people(folder: JudgeFolder, items: Sequence[str]) -> None:
-    """All items that were ever called into question and may be shown, each once."""
-    path = folder.file(TO_PEOPLE)
-    before = path.read_text("utf-8").splitlines()[1:] if path.is_file() else []
-    names = list(dict.fromkeys([*(json.loads(line) for line in before), *items]))
-    write_table(pa.table({"item": pa.array(names, pa.string())}), path)
 
 
 def _write(folder: JudgeFolder, state: Mapping[str, Any]) -> None:

@@ -151,6 +151,22 @@ def _roles(n: int, shares: Sequence[float]) -> list[Role]:
     return [role for role, times in zip(ROLES, count.tolist(), strict=True) for _ in range(times)]
 
 
+# ---- what each counts ---------------------------------------------------------------------------------------------
+def weights_of(seed: Seed, ends: Sequence[int], roles: Sequence[Role]) -> Float64[Array, "items"]:
+    """1 / P(chosen) of the items of these roles, else 0; drawings made one after the other in proportion to their
+    items.
+
+    ends: how many items the seed had after each drawing. A probability holds within its drawing, so each of them is an
+    estimate of its own, and all count by the number of their items.
+    """
+    serves = np.isin(np.array(seed.role, str), roles)
+    weights = np.where(serves, 1 / seed.inclusion, 0.0)
+    drawing = np.searchsorted(np.asarray(ends, np.int64), np.arange(len(weights)), side="right")
+    size = np.bincount(drawing, weights, minlength=1)
+    count = np.bincount(drawing, serves, minlength=1)
+    return weights * np.divide(count, size, out=np.zeros_like(size), where=size > 0)[drawing]
+
+
 # ---- on disk --------------------------------------------------------------------------------------------------------
 def write_seed(seed: Seed, path: Path) -> None:
     """item, role, inclusion. Raises FormatError."""

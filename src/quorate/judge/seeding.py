@@ -21,7 +21,18 @@ from quorate.data.write import write_table
 from quorate.errors import DataError, SettingError
 from quorate.judge.folder import PEOPLE, ROLES, TO_GRADE, JudgeFolder, Standing
 from quorate.judge.people import LEAST_ALPHA, PeopleAgree, people_agree
-from quorate.judge.seed import SHARES, Sample, Seed, at_random, by_doubt, by_stratum, dealt, read_seed, write_seed
+from quorate.judge.seed import (
+    SHARES,
+    Sample,
+    Seed,
+    at_random,
+    by_doubt,
+    by_stratum,
+    dealt,
+    joined,
+    read_seed,
+    write_seed,
+)
 from quorate.schema import Schema
 
 Array = np.ndarray
@@ -52,10 +63,13 @@ class Seeding(NamedTuple):
     standing: Standing
 
 
-def begin(folder: JudgeFolder, data: Dataset, wish: Wish, *, grades: pa.Table | None = None) -> Seeding:
+def begin(
+    folder: JudgeFolder, data: Dataset, wish: Wish, *, grades: pa.Table | None = None, also: Sequence[str] = ()
+) -> Seeding:
     """Take the step. `grades`: item, task, annotator, label, as `to_grade.csv` came back; an empty cell is none yet.
 
-    Raises SettingError for a wish that cannot be met, DataError for grades that cannot be used; nothing changes then.
+    `also`: items to be graded beside those drawn, as `to_people.csv` lists them; see `listed`. Raises SettingError for
+    a wish that cannot be met, DataError for grades or items that cannot be used; nothing changes then.
     """
     _check(wish)
     folder.check("seeded")
@@ -66,6 +80,7 @@ def begin(folder: JudgeFolder, data: Dataset, wish: Wish, *, grades: pa.Table | 
     more = wish.items - (len(before.items) if before else 0)
     seed = dealt(_sample(data, pool, more, wish, rng), rng, shares=wish.shares, before=before) if more > 0 else before
     assert seed is not None
+    seed = joined([seed, listed(also, data, seed)])
     people = _people(data, seed, kept, grades)
     missing = _missing(people, data, seed, wish.people)
     found = people_agree(people, least_alpha=wish.least_alpha, seed=wish.seed) if people.labels is not None else ()
@@ -82,6 +97,23 @@ def begin(folder: JudgeFolder, data: Dataset, wish: Wish, *, grades: pa.Table | 
         files={ROLES: folder.digest(ROLES)},
     )
     return Seeding(seed, found, 0 if people.labels is None else len(people.labels), len(missing), standing)
+
+
+def listed(names: Sequence[str], data: Dataset, seed: Seed) -> Seed:
+    """Items that were called into question, as calibration items that are sure to be graded; known ones stay aside.
+
+    They teach only: they were picked because the judge looks wrong there, so figures of them say nothing of a random
+    item, and gate and anchors must not have them. Raises DataError for an item that is not there or is restricted.
+    """
+    there, shown = set(data.encode().items), set(may_be_shown(data.items))
+    missing = next((name for name in names if name not in there), None)
+    if missing is not None:
+        raise DataError(f"item {missing!r} is not in the data", mend="give the data that holds all listed items")
+    hidden = next((name for name in names if data.items is not None and name not in shown), None)
+    if hidden is not None:
+        raise DataError(f"item {hidden!r} is restricted: no person may see it", mend="take it off the list")
+    new = tuple(dict.fromkeys(name for name in names if name not in set(seed.items)))
+    return Seed(new, ("calibration",) * len(new), np.ones(len(new)))
 
 
 def may_be_shown(items: pa.Table | None) -> list[str]:

@@ -25,6 +25,15 @@ def world(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def means_are_right(found: dict) -> None:
+    """The mean grade of the set is inside its interval, which the judge's own, one too kind before its map, need not
+    be; prevalences sum to 1.
+    """
+    rows = {row["of"]: row["corrected"] for row in found["tasks"][0]["rows"]}
+    assert rows[None]["low"] < 1 + loop.TRUTH.mean() < rows[None]["high"]
+    assert sum(row["estimate"] for name, row in rows.items() if name) == pytest.approx(1)
+
+
 def test_from_the_seed_to_an_alarm(world: Path, run) -> None:
     """Every step says what it did and what comes next; a swapped model ends with 5, a closed gate with 3."""
     data, where = str(world / "data"), ("--judge", str(world / "judge"))
@@ -53,6 +62,10 @@ def test_from_the_seed_to_an_alarm(world: Path, run) -> None:
         done = run("judge", "amplify", data, *where, *way, "--chunk", "300", "--json")
         assert done.exit_code == 0, done.output
         assert json.loads(done.stdout)["labels"] == loop.N
+        means_are_right(json.loads(done.stdout)["estimates"])
+        done = run("judge", "estimate", *where)
+        assert "mean grade" in done.stdout
+        assert max(map(len, done.stdout.splitlines())) <= 80
         assert pq.read_table(world / "judge" / "amplified" / "model_labels.parquet").num_rows == loop.N
         told = json.loads((world / "judge" / "amplified" / "provenance.json").read_text())["strong v1"]
         assert told["model"] == "strong"

@@ -198,3 +198,52 @@ def test_a_report_can_be_filed_and_read_back_and_shows_when_it_was_altered(tmp_p
     (tmp_path / "gate.json").write_text(text.replace('"open": false', '"open": true'), "utf-8")
     with pytest.raises(FormatError, match="altered"):
         read_decisions(tmp_path / "gate.json")
+
+
+# ---- items drawn with unequal chances -------------------------------------------------------------------------------
+def unequal(seed: int, n: int = 4_000) -> tuple[Graded, Graded]:
+    """Items to be labeled, of which one in ten is hard; and those that were drawn, hard ones nine times as often."""
+    rng = np.random.default_rng(seed)
+    hard = rng.random(n) < 0.1
+    easy, other = world(seed, n, CLASSES, right=0.95), world(seed + 1, n, CLASSES, right=0.2)
+    people = np.where(hard[:, None], other.people, easy.people)
+    of = replace(easy, people=people, said=np.where(hard, other.said, easy.said))
+    chance = np.where(hard, 0.45, 0.05)
+    drawn = np.flatnonzero(rng.random(n) < chance)
+    return of, replace(of.select(drawn), weights=1 / chance[drawn])
+
+
+@pytest.mark.parametrize("figure", ["agreement", "kappa"])
+def test_items_drawn_with_unequal_chances_count_by_them(figure) -> None:
+    """The figure is that of all items within four of its errors; with equal weights it is ten of them away."""
+    off: dict[bool, list[float]] = {True: [], False: []}
+    for seed in range(0, 24, 2):
+        every, drawn = unequal(seed)
+        truth = estimate(losses(every, LOSS[figure]), figure, "judge")
+        for weighed, of in ((True, drawn), (False, replace(drawn, weights=None))):
+            off[weighed].append(estimate(losses(of, LOSS[figure]), figure, "judge") - truth)
+    error = np.std(off[True], ddof=1) / len(off[True]) ** 0.5
+    assert abs(np.mean(off[True])) < 4 * error
+    assert abs(np.mean(off[False])) > 10 * error
+
+
+def test_bad_judges_pass_no_oftener_than_the_level_where_items_were_drawn_with_unequal_chances() -> None:
+    """At a threshold that is the judge's own figure over all items."""
+    passed = 0
+    for seed in range(0, 160, 2):
+        every, drawn = unequal(seed, 1_500)
+        need = estimate(losses(every, "differs"), "agreement", "judge")
+        of = losses(drawn, "differs")
+        passed += shown(of, Rule("agreement", need, people=None), 0.05, kappa_of_people=of)[0].passed
+    assert passed / 80 <= 0.05 + 3 * (0.05 * 0.95 / 80) ** 0.5
+
+
+def test_a_decision_says_what_unequal_chances_cost_and_bets_refuse_them() -> None:
+    """Equal weights of any size change nothing; the exact proof knows none but equal ones."""
+    _, drawn = unequal(3, 1_500)
+    assert 1 < gate(drawn, Rule("agreement", threshold=0.5)).n_effective < 0.8 * len(drawn.items)
+    of = world(6, 80)
+    same = gate(replace(of, weights=np.full(80, 7.0)), Rule("mse", margin=0.1))
+    assert (same.shown, same.n_effective) == (gate(of, Rule("mse", margin=0.1)).shown, None)
+    with pytest.raises(SettingError, match="equal chances"):
+        gate(drawn, Rule("agreement", threshold=0.5, proof="exact"))
