@@ -26,17 +26,18 @@ class Kind(StrEnum):
     POLICIES = "policies"
     RECORDED = "recorded"
     CALIBRATION = "calibration"
+    ACT = "act"
 
 
 def study(
     kind: Annotated[
-        Kind, typer.Argument(help="Which part: Table 2 and Figure 3, Figures 4, 5 and 6, Table 5; or calibration.")
+        Kind, typer.Argument(help="Which part: Table 2 and Figure 3, Figures 4, 5 and 6, Table 5; or calibration, act.")
     ],
     folder: Annotated[
         Path | None,
         typer.Argument(
             metavar="[FOLDER]",
-            help="For `recorded`: a folder of dataset folders; for `calibration`: one dataset folder.",
+            help="For `recorded` and `act`: a folder of dataset folders; for `calibration`: one dataset folder.",
         ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Where page, figures and finished parts are kept.")] = Path("quorate-study"),
@@ -97,4 +98,8 @@ def _width(of: Table) -> int:
 
 
 TERMINAL, COLUMNS = 80, 4  # columns of the first table where not all fit a terminal; the page has all
-FOLDERS = {Kind.RECORDED: "a folder of dataset folders", Kind.CALIBRATION: "a dataset folder with scores and gold"}
+FOLDERS = {
+    Kind.RECORDED: "a folder of dataset folders",
+    Kind.CALIBRATION: "a dataset folder with scores and gold",
+    Kind.ACT: "a dataset folder with two models or more and gold, or a folder of such folders",
+}

@@ -12,7 +12,7 @@ from typing import Any
 from quorate.data.write import whole
 from quorate.study.section import Section
 
-ORDER = ("theorem", "efficiency", "tasks", "policies", "recorded", "calibration")
+ORDER = ("theorem", "efficiency", "tasks", "policies", "recorded", "calibration", "act")
 PAGE, TEMPLATE = "study.html", "page.html.jinja"
 
 
