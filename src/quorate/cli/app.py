@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from quorate.cli.act import act
 from quorate.cli.agents import agents
 from quorate.cli.agreement import agreement
 from quorate.cli.calibrate import calibrate
@@ -21,10 +22,13 @@ from quorate.cli.judge import judge
 from quorate.cli.label import label
 from quorate.cli.policy import policy
 from quorate.cli.predict import predict
+from quorate.cli.ranker import ranker
 from quorate.cli.replay import replay
 from quorate.cli.report import report
+from quorate.cli.select import select
 from quorate.cli.serve import serve
 from quorate.cli.simulate import simulate
+from quorate.cli.student import student
 from quorate.cli.study import study
 from quorate.cli.terminal import verb
 
@@ -82,4 +86,8 @@ for name, (panel, function) in VERBS.items():
     app.command(name, rich_help_panel=panel)(verb(function))
 app.add_typer(cascade, name="cascade", rich_help_panel=JUDGE)
 app.add_typer(judge, name="judge", rich_help_panel=MODELS)
+app.add_typer(act, name="act", rich_help_panel=MODELS)
+app.add_typer(student, name="student", rich_help_panel=MODELS)
+app.add_typer(ranker, name="ranker", rich_help_panel=MODELS)
+app.add_typer(select, name="select", rich_help_panel=MODELS)
 app.add_typer(campaign, name="campaign", rich_help_panel=SERVICE)
