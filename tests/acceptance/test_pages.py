@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from quorate.service.offer import Offer
 from quorate.store.campaigns import add_campaign, change_campaign, change_state
 from quorate.store.items import NewItem, add_items
 from quorate.store.overview import count_labels
@@ -66,7 +67,7 @@ def browser() -> Iterator[Any]:
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     """A service of its own."""
-    with running_site(tmp_path) as found:
+    with running_site(tmp_path, offer=Offer(("gpt-4o-mini", "m" * 120), "http://127.0.0.1:9/v1")) as found:
         yield found
 
 
@@ -258,6 +259,7 @@ def test_no_page_scrolls_sideways_and_all_words_can_be_read(browser: Any, site: 
     page = seen.page
     where = {"home": "", "work": f"campaigns/{campaign}/work", "board": f"campaigns/{campaign}"}
     where |= {"people": f"campaigns/{campaign}/people", "setup": "campaigns/new", "account": "account"}
+    where |= {"settings": f"campaigns/{campaign}/settings"}
     for name, path in where.items():
         page.goto(f"{site.url}/{path}")
         page.wait_for_selector("main")
@@ -276,6 +278,7 @@ def test_all_controls_have_names_and_focus_shows(browser: Any, site: Site):
         f"campaigns/{campaign}/work",
         f"campaigns/{campaign}",
         f"campaigns/{campaign}/people",
+        f"campaigns/{campaign}/settings",
         "campaigns/new",
     ):
         page.goto(f"{site.url}/{path}")
@@ -315,7 +318,8 @@ def test_what_people_write_is_inert_everywhere(browser: Any, site: Site):
             if item < len(evil):
                 answer(page, "12"[(item + len(name)) % 2] if name == "lea" else "1", "1")
         if name == "lea":
-            for path in (f"campaigns/{campaign}", f"campaigns/{campaign}/people", "", "campaigns/99"):
+            own = [f"campaigns/{campaign}{part}" for part in ("", "/people", "/settings")]
+            for path in (*own, "", "campaigns/99"):
                 page.goto(f"{site.url}/{path}")
                 page.wait_for_timeout(100)
                 assert page.evaluate("window.alarmed || 0") == 0

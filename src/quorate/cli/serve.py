@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from quorate.cli.connection import OPENAI_KEY, OTHER_KEY
 from quorate.cli.terminal import console, tell
 from quorate.errors import MissingExtraError, SettingError
 
 if TYPE_CHECKING:
     from socket import socket
 
+    from quorate.service.offer import Offer
     from quorate.service.serving import FirstOwner
     from quorate.service.state import ServiceSettings
     from quorate.store.database import Database
@@ -41,7 +43,44 @@ def serve(
         int,
         typer.Option(min=1, max=64, envvar="QUORATE_WORKERS", help="Server processes; more than one on PostgreSQL."),
     ] = 1,
+    models: Annotated[
+        str,
+        typer.Option(
+            envvar="QUORATE_MODELS", help="Models that campaigns may have scores from, with commas: gpt-4o-mini,..."
+        ),
+    ] = "",
+    models_url: Annotated[
+        str,
+        typer.Option(envvar="QUORATE_MODELS_URL", help="Their OpenAI-compatible server; by default OpenAI's own."),
+    ] = "",
+    models_key_env: Annotated[
+        str,
+        typer.Option(
+            envvar="QUORATE_MODELS_KEY_ENV",
+            help=f"The variable with their key: {OPENAI_KEY}, and {OTHER_KEY} for other servers.",
+        ),
+    ] = "",
+    models_folder: Annotated[
+        str,
+        typer.Option(
+            envvar="QUORATE_MODELS_FOLDER", help="Where calls to models are recorded; by default beside SQLite's file."
+        ),
+    ] = "",
+    models_prices: Annotated[
+        str, typer.Option(envvar="QUORATE_MODELS_PRICES", help="A file of prices, over those that come with quorate.")
+    ] = "",
+    models_in_flight: Annotated[
+        int, typer.Option(min=1, envvar="QUORATE_MODELS_IN_FLIGHT", help="Calls to models at once, at most.")
+    ] = 32,
     *,
+    allow_unknown_prices: Annotated[
+        bool,
+        typer.Option(
+            "--allow-unknown-prices",
+            envvar="QUORATE_ALLOW_UNKNOWN_PRICES",
+            help="Offer models whose price nobody knows; they count as free.",
+        ),
+    ] = False,
     demo: Annotated[
         bool, typer.Option("--demo", envvar="QUORATE_DEMO", help="Open with handwritten digits to label.")
     ] = False,
@@ -57,11 +96,21 @@ def serve(
 
     if workers > 1 and database.startswith("sqlite"):
         raise SettingError("several workers need PostgreSQL: give --database postgresql://..., or --workers 1")
+    offer = _offer(
+        models,
+        database,
+        base_url=models_url,
+        key_env=models_key_env,
+        folder=models_folder,
+        prices=models_prices,
+        in_flight=models_in_flight,
+        allow_unknown_prices=allow_unknown_prices,
+    )
     opened = listening(host, port)
     try:
         shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 # compared, not bound
         address = base_url or f"http://{f'[{shown}]' if ':' in shown else shown}:{opened.getsockname()[1]}"
-        settings = ServiceSettings(database=database, base_url=address)
+        settings = ServiceSettings(database=database, base_url=address, offer=offer)
         store = Database.open(database)
         try:
             owner = _prepare(store, demo)
@@ -80,6 +129,18 @@ def _check_extra() -> None:
         import uvicorn  # noqa: F401 # pyright: ignore[reportUnusedImport]
     except ImportError as error:
         raise MissingExtraError(error.name or "fastapi", "serve") from error
+
+
+def _offer(models: str, database: str, **way: Any) -> Offer | None:
+    """What campaigns may ask for; whatever is missing for it is said now."""
+    from quorate.service.offer import Offer
+
+    names = tuple(filter(None, (name.strip() for name in models.split(","))))
+    if not names:
+        return None
+    offer = Offer(names, **way)
+    offer.ready(database, os.environ)
+    return offer
 
 
 def _prepare(store: Database, demo: bool) -> FirstOwner:
@@ -103,6 +164,8 @@ def _tell(settings: ServiceSettings, host: str, owner: FirstOwner, demo: bool) -
     if owner.password and not os.environ.get("QUORATE_OWNER_PASSWORD"):
         screen.print(f"Sign in as [bold]{owner.user.name}[/bold] with the password [bold]{owner.password}[/bold]")
         screen.print("It is shown this once; change it under Account.")
+    if settings.offer:
+        screen.print(f"Campaigns may have scores from {', '.join(settings.offer.models)}", markup=False)
     if demo:
         screen.print("The campaign Digits is running: sign in, open it and label by number keys.")
     if not is_local(host) and not settings.base_url.startswith("https:"):

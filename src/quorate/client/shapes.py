@@ -52,6 +52,7 @@ class Campaign(NamedTuple):
     spent: float | None = None
     reserved: float | None = None
     created_at: float | None = None
+    scoring: Mapping[str, Any] | None = None  # how far models have scored the items; only of one campaign by itself
 
 
 class Member(NamedTuple):
@@ -137,6 +138,7 @@ class Overview(NamedTuple):
     people: int
     model_version: int | None
     tasks: Mapping[str, Mapping[str, Any]]
+    scoring: Mapping[str, Any] | None = None
 
 
 class Dispute(NamedTuple):

@@ -113,6 +113,7 @@ def check_url(url: str) -> None:
     try:
         parts = urlsplit(url)
         fine = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        (parts.hostname or "").encode("idna")  # as the resolver does it, who refuses labels beyond 63 characters
     except ValueError:
         parts, fine = None, False
     if not fine or parts is None or len(url) > MAX_URL or not url.isprintable() or " " in url or "\\" in url:

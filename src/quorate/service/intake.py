@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import IO, Any, Literal
 
-from quorate.data.restricted import is_restricted
+from quorate.data.restricted import RESTRICTED, is_restricted
 from quorate.errors import DataError
 from quorate.schema import Schema
 from quorate.service.problems import MOST_ROWS, Refusal, RowProblem
@@ -84,7 +84,7 @@ def _item(row: Row, schema: Schema, ids: Ids) -> NewItem:
         content,
         _gold(row, schema),
         _flag(row, "anchor"),
-        _flag(row, "restricted"),
+        any(_flag(row, name) for name in row.values if name.strip().casefold() == RESTRICTED),
         _nested_scores(row, schema),
     )
 
@@ -161,7 +161,9 @@ def _score(row: Row, schema: Schema) -> tuple[str, str, str, str, float]:
     try:
         return item, task, model, label, _number(row.values["score"])
     except (TypeError, ValueError):
-        raise _bad(f"{row.values['score']!r} is no number", "give a score from 0 to 1", row, "score") from None
+        raise _bad(
+            f"{row.values['score']!r} is no number from 0 to 1", "give a score from 0 to 1", row, "score"
+        ) from None
 
 
 # ---- parts ----------------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from quorate.data.formats.json_tree import Node
 from quorate.data.formats.label_config import Control, read_config
 from quorate.data.formats.label_studio_read import Asked, is_assisted, item_of, person_of, read_result
 from quorate.data.formats.label_studio_write import prediction
-from quorate.data.formats.our_own import ITEM_KEY, OURS, Guess
+from quorate.data.formats.our_own import ITEM_KEY, OURS, Guess, restriction
 from quorate.errors import ForbiddenError, SchemaError, SignInError
 from quorate.schema import Schema
 from quorate.service.auth import campaign_for, door_of, service_of
@@ -235,8 +235,19 @@ def _adopt(connection: Connection, campaign: Campaign, tasks: Mapping[str, Node]
     """Take items in that only the tool knew."""
     known = known_items(connection, campaign.id, list(tasks))
     new = [NewItem(name, _content(task)) for name, task in tasks.items() if name not in known]
+    for item in new:
+        _check_shown(tasks[item.external_id])
     if new:
         add_items(connection, campaign, new, now=now)
+
+
+def _check_shown(task: Node) -> None:
+    """Raises FormatError for a task that says, in its data or beside it, that people may not be shown it."""
+    if restriction(task, "data", "meta"):
+        raise task.error(
+            "the task is restricted, or not clearly open, and a campaign shows its items to people",
+            "leave restricted tasks out of the project; models inside a declared boundary may label them",
+        )
 
 
 def _content(task: Node) -> dict[str, Any]:

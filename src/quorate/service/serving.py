@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 import os
 import secrets
 import socket
-from dataclasses import asdict
 from typing import NamedTuple
 
 from fastapi import FastAPI
@@ -75,9 +73,9 @@ def is_local(host: str) -> bool:
 
 def tell_others(settings: ServiceSettings) -> None:
     """Leave the settings where processes that this one starts find them."""
-    os.environ[SETTINGS] = json.dumps(asdict(settings))
+    os.environ[SETTINGS] = settings.to_json()
 
 
 def app_of_environment() -> FastAPI:
     """The app, in a process that was started by another."""
-    return make_app(ServiceSettings(**json.loads(os.environ[SETTINGS])))
+    return make_app(ServiceSettings.from_json(os.environ[SETTINGS]))

@@ -1,4 +1,4 @@
-"""What a process does beside serving: seats are given back, webhooks sent, people watched, models fitted, items judged.
+"""What a process does beside serving: webhooks, expired seats, the watch over people, fits, verdicts, models' scores.
 
 Every piece of work is a turn that looks whether there is something to do, and does some of it. Turns of several
 processes share one database: a chore (`store.chores`) is one process's at a time, so that nothing is done twice, and
@@ -21,16 +21,17 @@ from quorate.service.engine import Engine
 from quorate.service.guard import Guard
 from quorate.service.hooks import Postman
 from quorate.service.refit import Refitter
+from quorate.service.scorer import Scorer
 from quorate.service.state import Service
 from quorate.service.watch import Flag, Watch
-from quorate.store import chores, fitting, queue, standing, watching
+from quorate.store import chores, fitting, queue, scoring, standing, watching
 from quorate.store.chores import Chore
 from quorate.store.submit import rejudge
 from quorate.store.tail import Tail
 
 T = TypeVar("T")
 Count = Callable[[str, str, int], None]  # what, with which outcome, how often
-SWEEP_S, POST_S, WATCH_S, REFIT_S, JUDGE_S = 5.0, 1.0, 0.5, 5.0, 1.0
+SWEEP_S, POST_S, WATCH_S, REFIT_S, JUDGE_S, SCORE_S = 5.0, 1.0, 0.5, 5.0, 1.0, 2.0
 AFTER_FAILURE_S = 10.0
 HOLD_S = 60.0
 WATCH_CHORE = "watch"
@@ -54,6 +55,7 @@ class Worker:
         self._postman = Postman(self._database, guard, holder=self.holder, clock=self._clock, tell=tell)
         self.refitter = Refitter(self._database, service.settings.database, holder=self.holder, clock=self._clock)
         self._engine = Engine(most_sessions=1)  # requests keep theirs warm for themselves
+        self.scorer = Scorer(service, self._engine, guard, holder=self.holder)
         self._watch, self._watched, self._tail = Watch(), -1, Tail()
         self._watching, self._watching_until = Chore(WATCH_CHORE, self.holder, {}), 0.0
         self._tasks: list[asyncio.Task[None]] = []
@@ -66,6 +68,7 @@ class Worker:
             "watch": (WATCH_S, self.watch),
             "refit": (REFIT_S, self.refit),
             "judge": (JUDGE_S, self.judge),
+            "score": (SCORE_S, self.score),
         }
         self._tasks = [
             asyncio.create_task(self._forever(name, every_s, turn), name=f"quorate {name}")
@@ -124,6 +127,20 @@ class Worker:
         for campaign_id in new:
             await asyncio.to_thread(self._judge_new, campaign_id)
         return len(new)
+
+    async def score(self) -> int:
+        """Ask models about items that have no scores of theirs."""
+        looked_at = 0
+        for campaign_id in await asyncio.to_thread(self._read, scoring.campaigns_to_score):
+            try:
+                done = await self.scorer.consider(campaign_id)
+            except Exception:  # whatever it is, it keeps no other campaign from its scores
+                log.exception("%s: score, campaign %d", TURN_FAILED, campaign_id)
+                self._count("failures", "score", 1)
+                continue
+            self._count("items", "scored", done.scored)
+            looked_at += done.looked_at
+        return looked_at
 
     # ---- parts ------------------------------------------------------------------------------------------------
     def _watch_some(self) -> int:

@@ -16,7 +16,7 @@ from quorate.errors import SettingError
 from quorate.schema import Schema
 from quorate.store.campaigns import add_model, read_campaign
 from quorate.store.chores import Chore, note_down
-from quorate.store.log import record
+from quorate.store.log import Event, record
 from quorate.store.records import Campaign
 from quorate.store.tables import campaigns, events, items, labels, models, scores, users
 from quorate.store.tail import last_event
@@ -24,7 +24,7 @@ from quorate.store.tail import last_event
 CHUNK = 20_000  # rows at a time
 MOST_UNLABELED = 20_000  # items without a label whose scores a fit may see
 MOST_DOUBLINGS = 6  # of the wait after a fit that failed
-ASKED, FAILED, PUT_OFF = "refit asked", "refit failed", "refit put off"
+ASKED, FITTED, FAILED, PUT_OFF = "refit asked", "model fitted", "refit failed", "refit put off"
 
 
 @dataclass(frozen=True)
@@ -255,6 +255,14 @@ def read_models(connection: Connection, campaign_id: int, *, most: int = 100) ->
     columns = [models.c[name] for name in FittedModel._fields]
     chosen = select(*columns).where(models.c.campaign_id == campaign_id).order_by(models.c.version.desc()).limit(most)
     return [FittedModel(*row) for row in connection.execute(chosen)]
+
+
+def last_fit(connection: Connection, campaign_id: int) -> Event | None:
+    """What was heard last of fits: asked for, done, failed or put off; None where nobody spoke of one yet."""
+    told = (events.c.campaign_id == campaign_id) & events.c.kind.in_((ASKED, FITTED, FAILED, PUT_OFF))
+    columns = [events.c[name] for name in Event._fields]
+    row = connection.execute(select(*columns).where(told).order_by(events.c.id.desc()).limit(1)).first()
+    return None if row is None else Event(*row)
 
 
 def campaigns_that_learn(connection: Connection) -> list[int]:

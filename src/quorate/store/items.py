@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select, text, update
 
+from quorate.data.restricted import RESTRICTED, is_marked
 from quorate.errors import ConflictError, DataError
 from quorate.schema import UNFIT, Schema
 from quorate.store.database import insert_into
@@ -177,12 +178,17 @@ def check_item(schema: Schema, item: NewItem, row: int) -> None:
         raise DataError(
             f"an external id has 1 to {MAX_ID} printing characters", mend="shorten or clean it", row=row, column="item"
         )
-    if item.restricted:
+    marked = is_marked(item.content)
+    if marked is None:
+        raise DataError(
+            "the mark 'restricted' is neither true nor false", mend="write true or false", row=row, column=RESTRICTED
+        )
+    if item.restricted or marked:
         raise DataError(
             "the item is restricted, and a campaign shows its items to people",
             mend="leave restricted items out; models inside a declared boundary may label them",
             row=row,
-            column="restricted",
+            column=RESTRICTED,
         )
     try:
         json.dumps([dict(item.content), item.gold], allow_nan=False).encode()

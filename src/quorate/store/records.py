@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from quorate.errors import SettingError
 from quorate.schema import Schema
+from quorate.store.asking import Labeler
 
 Phase = Literal["draft", "running", "paused", "done"]
 ModelOutputs = Mapping[str, Mapping[str, Mapping[str, float]]]  # task -> model -> {class: score}
@@ -28,7 +29,8 @@ class Settings:
     `overlap` people at most are asked the same question, `together` of them at the same time; a lease lasts `lease_s`
     seconds; an answer that comes after its lease is kept as evidence, or refused. A question of known truth is asked at
     the rate `gold_rate`; a task that `skills` names is asked only of those who have that skill. With `adopt`, items of
-    a connected labeling tool that are unknown here are taken in when they are first seen.
+    a connected labeling tool that are unknown here are taken in when they are first seen. A `labeler` has models score
+    the items in the background.
     """
 
     overlap: int = 3
@@ -39,6 +41,7 @@ class Settings:
     gold_rate: float = 0.0
     skills: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
     adopt: bool = False
+    labeler: Labeler | None = None
 
     def __post_init__(self) -> None:
         whole = float(self.overlap).is_integer() and float(self.together).is_integer()  # settings come from JSON too
@@ -60,7 +63,9 @@ class Settings:
         for name in given:
             if name not in known:
                 raise SettingError(f"there is no setting {name!r}; use one of {', '.join(sorted(known))}")
-        return cls(**given)
+        values, labeler = dict(given), given.get("labeler")
+        values["labeler"] = Labeler.from_json(labeler) if labeler else None
+        return cls(**values)
 
 
 class Campaign(NamedTuple):

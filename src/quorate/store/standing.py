@@ -55,5 +55,6 @@ def chore_name(campaign_id: int) -> str:
 
 
 def _under(row: Any) -> str:
-    rules = hashlib.sha256(json.dumps([row.policy, row.settings], sort_keys=True).encode()).hexdigest()[:16]
+    asks = {name: value for name, value in row.settings.items() if name != "labeler"}  # it changes no verdict by itself
+    rules = hashlib.sha256(json.dumps([row.policy, asks], sort_keys=True).encode()).hexdigest()[:16]
     return f"{row.model_version}/{row.policy_version}/{rules}"

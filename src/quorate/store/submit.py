@@ -186,16 +186,20 @@ def rejudge(
     after: int = 0,
     most: int = 500,
     only_new: bool = False,
+    only: Sequence[int] | None = None,
 ) -> int | None:
     """Judge the next items anew, after a new model, policy, or scores; the last item's id, None at the end.
 
-    With `only_new`, those that never were judged, touched or asked about. A few items share a transaction, so that
-    people go on working between them.
+    With `only_new`, those that never were judged, touched or asked about; with `only`, those with these ids. A few
+    items share a transaction, so that people go on working between them.
     """
     chosen = select(items.c.id).where(items.c.campaign_id == campaign_id, items.c.id > after)
     chosen = chosen.where(items.c.version == 0) if only_new else chosen
-    with database.reading() as connection:
-        ids = list(connection.execute(chosen.order_by(items.c.id).limit(most)).scalars())
+    if only is None:
+        with database.reading() as connection:
+            ids = list(connection.execute(chosen.order_by(items.c.id).limit(most)).scalars())
+    else:
+        ids = sorted(only)
     for start in range(0, len(ids), SOME):
         some = ids[start : start + SOME]
         database.write(lambda connection, some=some: _rejudge(connection, decider, some, now))

@@ -17,6 +17,7 @@ from quorate.store.over_time import Step, open_over_time
 from quorate.store.overview import Certainty, Hand, ModelRow, TaskCount, Votes
 from quorate.store.reading import CampaignPage, read_campaign_page
 from quorate.store.records import Campaign
+from quorate.store.scoring import Scoring, read_scoring
 
 MOST_SHOWN = 8  # disagreements
 RESTS = 10  # times as long as it took, a board is shown before it is worked out anew
@@ -84,6 +85,7 @@ class Shown(NamedTuple):
     asking: int
     events: Sequence[Any]
     at: float
+    scoring: Scoring | None = None  # by models
     stamp: int = 0  # another one when the board was worked out anew
 
 
@@ -118,13 +120,14 @@ class Boards:
                 begun = monotonic()
                 board = board_of(connection, page.campaign, now=now)
                 known = _Kept(key, board, monotonic(), monotonic() - begun)
+            scoring = read_scoring(connection, campaign_id, page.campaign.settings)
             asking, events = read.count_asking(connection, campaign_id), read.last_events(connection, campaign_id)
         with self._lock:
             self._kept.pop(which, None)
             self._kept[which] = known
             while len(self._kept) > MOST_KEPT:
                 self._kept.pop(next(iter(self._kept)))
-        return Shown(page, known.board, asking, events, now, int(known.at * 1000))
+        return Shown(page, known.board, asking, events, now, scoring, int(known.at * 1000))
 
 
 def board_of(connection: Connection, campaign: Campaign, *, now: float) -> Board:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from pathlib import PurePath
-from typing import IO, Annotated, Any, NamedTuple
+from typing import IO, Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from sqlalchemy import Connection
@@ -20,11 +19,14 @@ from quorate.errors import DataError, QuorateError, SchemaError, SettingError
 from quorate.policy.stopping import PerTaskConfidence
 from quorate.schema import UNFIT, Schema, Task
 from quorate.service.auth import Principal, page_user, service_of
+from quorate.service.offer import Offer
 from quorate.service.pages.charts import Number
+from quorate.service.pages.entered import HOW_SURE, Reading, entered_in
 from quorate.service.pages.forms import check_lead, read_file, read_lists
+from quorate.service.pages.guess import fine, guess_of, kind_of, plain
 from quorate.service.pages.rendering import PageRoute, go, page, render
 from quorate.service.pages.words import sentence
-from quorate.service.uploads import CSV, JSON, JSONL, PARQUET, Row, read_rows
+from quorate.service.uploads import Row, read_rows
 from quorate.store.campaigns import add_campaign, change_state
 from quorate.store.items import NewItem, add_items
 from quorate.store.log import note_audit
@@ -33,43 +35,22 @@ from quorate.store.records import Settings
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 User = Annotated[Principal, Depends(page_user)]
-KIND_OF = {".csv": CSV, ".tsv": CSV, ".txt": CSV, ".jsonl": JSONL, ".ndjson": JSONL, ".json": JSON, ".parquet": PARQUET}
-LOOKED_AT = 2000  # rows from which columns are guessed
-MOST_CLASSES = 30  # of a column that may hold answers
-MOST_GUESSED = 4  # columns that are proposed as tasks
-ID_NAMES = ("item", "id", "item_id", "uid", "uuid", "key", "external_id", "index")
-LABEL_NAMES = ("label", "labels", "class", "category", "sentiment", "target", "gold", "answer", "topic")
 GOLD_RATE = 0.05
 
 
-class Column(NamedTuple):
-    """A column of the file: how often it is filled, its different values where they are few, an example."""
+class FieldsError(SettingError):
+    """Some fields of the form do not fit; what is wrong stands beside them."""
 
-    name: str
-    filled: int
-    values: tuple[str, ...]  # the most frequent first; empty where there are many
-    unique: bool
-    example: str
-
-
-class Guess(NamedTuple):
-    """What the file seems to hold."""
-
-    name: str
-    rows: int
-    more: bool  # rows than were looked at
-    columns: Sequence[Column]
-    id_column: str | None
-    shown: Sequence[str]
-    tasks: Sequence[tuple[str, Sequence[str], str]]  # name, classes, column
-    preview: Sequence[Mapping[str, str]]
+    def __init__(self, wrong: Mapping[str, str]) -> None:
+        self.wrong = wrong
+        super().__init__(next(iter(wrong.values())))
 
 
 @router.get("/campaigns/new")
-async def new(principal: User) -> Response:
+async def new(request: Request, principal: User) -> Response:
     """The form."""
     check_lead(principal)
-    return _form(principal)
+    return _form(request, principal)
 
 
 @router.post("/campaigns/new/look")
@@ -96,66 +77,9 @@ async def make(request: Request, principal: User) -> Response:
             raise SettingError("choose a file with the items")
         campaign_id = await run_in_threadpool(_make, request, principal, fields, file.file, file.filename or "")
     except QuorateError as error:
-        return _form(principal, problem=sentence(str(error)), fields=fields, status=422)
+        wrong = error.wrong if isinstance(error, FieldsError) else {}
+        return _form(request, principal, problem=sentence(str(error)), fields=fields, wrong=wrong, status=422)
     return go(f"/campaigns/{campaign_id}/work")
-
-
-# ---- what the file holds --------------------------------------------------------------------------------------------
-def guess_of(file: IO[bytes], name: str) -> Guess:
-    """The columns, and which of them names the item, which are shown, and which hold answers.
-
-    Raises DataError for a file that cannot be read or is empty.
-    """
-    rows = [_fine(row) for row in islice(read_rows(file, kind_of(name)), LOOKED_AT + 1)]
-    more, rows = len(rows) > LOOKED_AT, rows[:LOOKED_AT]
-    if not rows:
-        raise DataError("the file holds no rows", mend="give a header and at least one row")
-    names = list(dict.fromkeys(key for row in rows for key in row.values))
-    columns = [_column(each, rows) for each in names]
-    id_column = _id_column(columns)
-    tasks = [(each.name, sorted(each.values), each.name) for each in _answer_columns(columns, len(rows))]
-    answers = {task[2] for task in tasks}
-    shown = [each.name for each in columns if each.name != id_column and each.name not in answers]
-    preview = [{key: _short(value) for key, value in row.values.items()} for row in rows[:3]]
-    return Guess(PurePath(name).stem, len(rows), more, columns, id_column, shown, tasks, preview)
-
-
-def kind_of(name: str) -> str:
-    """How a file of that name is read. Raises DataError for a kind that there is not."""
-    found = KIND_OF.get(PurePath(name).suffix.lower())
-    if found is None:
-        raise DataError(f"{name!r} is no table that is known", mend=f"use one of {', '.join(KIND_OF)}")
-    return found
-
-
-def _column(name: str, rows: Sequence[Row]) -> Column:
-    values = [_plain(row.values[name]) for row in rows if name in row.values]
-    counts = Counter(values)
-    few = tuple(value for value, _ in counts.most_common()) if len(counts) <= MOST_CLASSES else ()
-    return Column(name, len(values), few, len(counts) == len(values) == len(rows), _short(values[0]) if values else "")
-
-
-def _id_column(columns: Sequence[Column]) -> str | None:
-    unique = [each.name for each in columns if each.unique]
-    for name in ID_NAMES:
-        for each in unique:
-            if each.lower() == name:
-                return each
-    return next((each for each in unique if each.lower().endswith(("_id", "-id"))), None)
-
-
-def _answer_columns(columns: Sequence[Column], rows: int) -> list[Column]:
-    """Those named as answers are; without any, the one that looks like answers, if only one does."""
-    few = [each for each in columns if len(each.values) > 1 and not any(map(_unlike_an_answer, each.values))]
-    named = [
-        each for each in few if each.name.lower() in LABEL_NAMES or each.name.lower().endswith(("_label", ".label"))
-    ]
-    likely = [each for each in few if len(each.values) * 8 <= rows and each.filled == rows]
-    return named[:MOST_GUESSED] or (likely if len(likely) == 1 else [])
-
-
-def _unlike_an_answer(value: str) -> bool:
-    return not value or len(value) > 40 or "," in value or bool(UNFIT.search(value))
 
 
 # ---- the campaign ---------------------------------------------------------------------------------------------------
@@ -168,7 +92,7 @@ def _make(
     name = (_one(fields, "name") or PurePath(file_name).stem)[:200]
     if not name or UNFIT.search(name):
         raise SettingError("a campaign has a name of printing characters")
-    settings = _settings(fields, with_gold=bool(sources))
+    settings = _settings(fields, service.settings.offer, with_gold=bool(sources))
     threshold = _number(fields, "confidence", 0.95, 0.5, 0.999)
     guidelines = _one(fields, "guidelines").replace("\x00", "")[:200_000]
 
@@ -227,31 +151,36 @@ def items_of(
     id_column, chosen = _one(fields, "id_column"), fields.get("shown", [])
     looked = "looked" in fields  # without scripts nothing could be chosen: everything but the id is shown then
     seen: set[str] = set()
-    for row in map(_fine, read_rows(file, kind)):
+    for row in map(fine, read_rows(file, kind)):
         values = row.values
         content = {name: value for name, value in values.items() if (name in chosen if looked else name != id_column)}
-        name = _plain(values[id_column]) if id_column in values else _digest(content, row.number, seen)
+        name = plain(values[id_column]) if id_column in values else _digest(content, row.number, seen)
         if name in seen:
             raise DataError(f"item {name!r} is there twice", mend="name every item once", row=row.number)
         seen.add(name)
         if not content:
             raise DataError("there is nothing to show", mend="choose columns that are filled", row=row.number)
-        known = {task: _plain(values[column]) for task, column in sources.items() if column in values}
+        known = {task: plain(values[column]) for task, column in sources.items() if column in values}
         gold = {task: label for task, label in known.items() if label in schema.task(task).code_of}
         yield NewItem(name, content, gold or None, restricted=_is_marked(row))
 
 
 # ---- parts ----------------------------------------------------------------------------------------------------------
-def _settings(fields: Mapping[str, list[str]], *, with_gold: bool) -> Settings:
+def _settings(fields: Mapping[str, list[str]], offer: Offer | None, *, with_gold: bool) -> Settings:
     overlap = int(_number(fields, "overlap", 3, 1, 50))
     blind = "suggest" not in fields
-    return Settings(overlap=overlap, together=overlap, blind=blind, gold_rate=GOLD_RATE if with_gold else 0.0)
+    reading = Reading(entered_in(fields, 0))
+    labeler = reading.labeler(None, offer)
+    if reading.wrong:
+        raise FieldsError(reading.wrong)
+    gold_rate = GOLD_RATE if with_gold else 0.0
+    return Settings(overlap=overlap, together=overlap, blind=blind, gold_rate=gold_rate, labeler=labeler)
 
 
 def _number(fields: Mapping[str, list[str]], name: str, usual: Number, low: Number, high: Number) -> float:
     text = _one(fields, name).replace(",", ".")
     try:
-        value = float(text) if text else usual
+        value = float(text or usual)
     except ValueError:
         raise SettingError(f"{name} is a number, not {text!r}") from None
     if not low <= value <= high:
@@ -273,35 +202,34 @@ def _is_marked(row: Row) -> bool:
     return any(mark for _, mark in marks)
 
 
-def _fine(row: Row) -> Row:
-    if row.problem:
-        raise DataError(row.problem, mend="mend or remove the row", row=row.number)
-    return row
-
-
 def _digest(content: Mapping[str, Any], number: int, seen: set[str]) -> str:
     """A name that the content alone decides; of two alike the second bears its row."""
     name = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:20]
     return name if name not in seen else f"{name}-{number}"
 
 
-def _plain(value: Any) -> str:
-    return value.strip() if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _short(value: Any, most: int = 90) -> str:
-    text = " ".join(_plain(value).split())
-    return text if len(text) <= most else text[: most - 1] + "…"
-
-
 def _form(
+    request: Request,
     principal: Principal,
     *,
     problem: str | None = None,
     fields: Mapping[str, list[str]] | None = None,
+    wrong: Mapping[str, str] | None = None,
     status: int = 200,
 ) -> Response:
     given = fields or {}
     typed = list(zip(given.get("task", []), given.get("classes", []), strict=False)) or [("", "")]
     one = defaultdict(str, {name: values[-1] for name, values in given.items() if values})
-    return page("setup.html.jinja", principal, status, problem=problem, typed=typed, given=one)
+    offer = service_of(request).settings.offer
+    return page(
+        "setup.html.jinja",
+        principal,
+        status,
+        problem=problem,
+        typed=typed,
+        given=one,
+        offered=offer.models if offer else (),
+        chosen=given.get("model", []),
+        how_sure=HOW_SURE,
+        wrong={name: sentence(text) for name, text in (wrong or {}).items()},
+    )

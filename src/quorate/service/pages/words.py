@@ -58,6 +58,15 @@ def ago(now: float, then: float | None) -> str:
     return "just now" if now - then < 5 else f"{span(now - then)} ago"
 
 
+def soon(now: float, then: float | None) -> str:
+    """In how long.
+
+    >>> soon(0.0, 90.0)
+    'in 2 min'
+    """
+    return "" if then is None else "now" if then - now < 5 else f"in {span(then - now)}"
+
+
 def sentence(text: str) -> str:
     """With a capital and a full stop.
 
@@ -78,6 +87,14 @@ def happened(event: Event) -> str:
         "items added": lambda: f"{count(body.get('added', 0), 'item')} added",
         "scores added": lambda: f"scores of {count(body.get('items', 0), 'item')} added",
         "campaign state": lambda: f"{body.get('from')} → {body.get('to')}",
+        "models not asked": lambda: (
+            f"models are not asked: {body['reason']}" if body.get("reason") else "models are asked"
+        ),
+        "refit asked": lambda: "asked for a new fit",
+        "refit put off": lambda: f"fit put off: {body.get('reason')}",
+        "refit failed": lambda: f"fit failed: {body.get('reason')}",
+        "campaign changed": lambda: f"changed {', '.join(body.get('what', ()))}",
+        "policy changed": lambda: f"policy {body.get('policy_version')} begins",
         "model fitted": lambda: f"model {body.get('version')} fitted ({body.get('estimator')})",
         "campaign made": lambda: "campaign made",
         "annotator flagged": lambda: f"flagged: {body.get('why') or body.get('reason') or body.get('flag') or 'look'}",

@@ -11,13 +11,14 @@ from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 
 from quorate.service.auth import Lead, Principal, Reader, campaign_for, service_of
-from quorate.service.intake import Ids, check_items, items_of, scores_of
+from quorate.service.changing import take_scores
+from quorate.service.intake import Ids, check_items, items_of
 from quorate.service.judging import rejudge_all
 from quorate.service.problems import documented
 from quorate.service.state import Service
 from quorate.service.uploads import media_type, openapi_body, spooled
 from quorate.service.wire import After, ExternalId, Id, Limit
-from quorate.store.items import Uploaded, add_items, add_scores
+from quorate.store.items import Uploaded, add_items
 from quorate.store.log import note_audit
 from quorate.store.reading import ItemRow, labels_of_item, last_item, list_items, read_item, scores_of_item
 from quorate.store.records import Campaign
@@ -144,15 +145,7 @@ async def upload_scores(request: Request, background: BackgroundTasks, campaign_
     service = service_of(request)
 
     def keep(file: IO[bytes], kind: str, campaign: Campaign) -> tuple[int, ...]:
-        of_items, now = scores_of(file, kind, campaign.schema), service.clock()
-
-        def work(connection: Connection) -> tuple[int, ...]:
-            touched = add_scores(connection, campaign, of_items, now=now)
-            detail = {"items": len(touched)}
-            note_audit(connection, principal.id, "scores added", f"campaign {campaign_id}", detail, now=now)
-            return touched
-
-        return service.database.write(work)
+        return take_scores(service, principal, campaign, file, kind)
 
     touched = await _taken_in(request, service, principal, campaign_id, keep)
     if touched:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy import Connection
 
 from quorate.service.auth import Lead, Reader, campaign_for, service_of
+from quorate.service.changing import ask_fit
 from quorate.service.wire import Id, Wire
 from quorate.store import fitting
 from quorate.store.fitting import Learning
@@ -55,14 +56,8 @@ def models(request: Request, campaign_id: Id, principal: Reader) -> list[dict[st
 def refit(request: Request, campaign_id: Id, principal: Lead) -> dict[str, Any]:
     """Have the model fitted anew, in the background; an event tells how it ended."""
     service = service_of(request)
-    now = service.clock()
-
-    def work(connection: Connection) -> dict[str, Any]:
-        campaign = campaign_for(connection, principal, campaign_id)
-        fitting.ask_refit(connection, campaign_id, now=now, user_id=principal.id)
-        return {"model_version": campaign.model_version}
-
-    return service.database.write(work)
+    campaign = service.database.write(lambda connection: ask_fit(connection, service, principal, campaign_id))
+    return {"model_version": campaign.model_version}
 
 
 @router.get("/learning", response_model=LearningShown)

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from quorate.errors import NotFoundError
 from quorate.policy.certify import certify
 from quorate.service.auth import Reader, campaign_for, service_of
+from quorate.service.campaign_shapes import ScoringShown
 from quorate.service.wire import After, Id, Limit
 from quorate.store.reading import list_items, read_campaign_page
 from quorate.store.results import (
@@ -23,6 +24,7 @@ from quorate.store.results import (
     read_sureness,
     read_workers,
 )
+from quorate.store.scoring import read_scoring
 
 router = APIRouter(prefix="/campaigns/{campaign_id}", tags=["results"])
 Share = Annotated[float, Query(gt=0, lt=1, allow_inf_nan=False)]
@@ -87,6 +89,7 @@ class Overview(BaseModel):
     people: int
     model_version: int | None
     tasks: dict[str, TaskCountShown]
+    scoring: ScoringShown | None = None
 
 
 class DisputeShown(BaseModel):
@@ -159,6 +162,7 @@ def overview(request: Request, campaign_id: Id, principal: Reader) -> Any:
         campaign = campaign_for(connection, principal, campaign_id)
         page, standing = read_campaign_page(connection, campaign_id), read_standing(connection, campaign)
         people = len(read_workers(connection, campaign_id))
+        scoring = read_scoring(connection, campaign_id, campaign.settings)
     overlap, counts = campaign.settings.overlap, standing.tasks.values()
     return {
         "items": standing.items,
@@ -175,6 +179,7 @@ def overview(request: Request, campaign_id: Id, principal: Reader) -> Any:
             name: task._asdict() | {"saved": _saved(task.labels_of_closed, task.closed, overlap)}
             for name, task in standing.tasks.items()
         },
+        "scoring": scoring._asdict() if scoring else None,
     }
 
 

@@ -124,6 +124,10 @@ MATRIX |= {
     ("POST", f"{P}/people"): LEADS_PAGE,
     ("POST", f"{P}/guidelines"): LEADS_PAGE,
     ("POST", f"{P}/state"): LEADS_PAGE,
+    ("GET", f"{P}/settings"): LEADS_PAGE,
+    ("POST", f"{P}/settings"): LEADS_PAGE,
+    ("POST", f"{P}/scores"): LEADS_PAGE,
+    ("POST", f"{P}/refit"): LEADS_PAGE,
     ("GET", f"{P}/work"): page(
         yes="lead,annotator", absent="other lead,other annotator,other reader", refused="owner,reader"
     ),
