@@ -19,17 +19,18 @@ from quorate.service.desk import Desk
 from quorate.service.engine import Engine
 from quorate.service.guard import Guard
 from quorate.service.offer import Offer
-from quorate.service.scorer import Scorer
+from quorate.service.scorer import HOLD_S, Scorer
 from quorate.service.state import Service, ServiceSettings
+from quorate.store import chores
 from quorate.store.asking import Labeler
-from quorate.store.campaigns import change_campaign, read_campaign, settings_json
+from quorate.store.campaigns import change_campaign, change_state, read_campaign, settings_json
 from quorate.store.database import Database
 from quorate.store.items import NewItem, add_items
 from quorate.store.log import read_events
 from quorate.store.reading import scores_of_item
 from quorate.store.rebuild import compare
 from quorate.store.records import Settings
-from quorate.store.scoring import read_scoring
+from quorate.store.scoring import chore_name, read_scoring
 from quorate.store.tables import items, scores
 from unit.service.campaign import ready
 from unit.service.test_hooks import Clock
@@ -100,6 +101,12 @@ def asked_of(database: Database, url: str, offer: Offer, *, n_items: int = 6, **
     wanted = Labeler(**{"models": MODELS[:1], "cap_usd": 1.0, **labeler})
     world, clock = running(database, n_items=n_items, n_users=1, settings=Settings(labeler=wanted)), Clock()
     return Asked(world, scorer_of(database, url, offer, clock), clock)
+
+
+def read_campaign_of(world: World) -> Any:
+    """The campaign as it is now."""
+    with world.database.reading() as connection:
+        return read_campaign(connection, world.campaign.id)
 
 
 def relabel(asked: Asked, **labeler: Any) -> None:
@@ -348,6 +355,38 @@ def test_called_off_in_the_midst_it_lands_and_nothing_is_paid_twice(database, ur
         assert server.counts.received == 16
         assert server.counts.totals()["billed_twice"] == 0
     assert asked.standing().scored == 16
+
+
+@pytest.mark.parametrize("change", ["pause", "another labeler", "another process"])
+def test_what_is_not_wanted_any_more_is_called_off_in_the_midst(database, url, tmp_path, change):
+    """A lead who pauses or changes the labeler stops paying at once, and so does a process that lost its chore."""
+    with FakeServer(latency_s=0.2) as server:
+        offer = offer_of(server, tmp_path, in_flight=2)
+        asked = asked_of(database, url, offer, n_items=40)
+        scorer = scorer_of(database, url, offer, asked.clock, renew_s=0.05)
+
+        def changed() -> None:
+            campaign = read_campaign_of(asked.world)
+            if change == "pause":
+                database.write(lambda c: change_state(c, campaign.id, "paused", version=campaign.version, now=1.0))
+            elif change == "another labeler":
+                relabel(asked, models=MODELS[1:])
+            else:
+                asked.clock.now += 2 * HOLD_S  # the process slept for so long that its chore was free
+                taken = database.write(
+                    lambda c: chores.take(c, chore_name(campaign.id), "another", now=asked.clock(), for_s=HOLD_S)
+                )
+                assert taken is not None
+
+        async def worked() -> Any:
+            working = asyncio.create_task(scorer.consider(asked.world.campaign.id))
+            while server.counts.received < 6:  # noqa: ASYNC110 # the server counts in a thread of its own
+                await asyncio.sleep(0.01)
+            await asyncio.to_thread(changed)
+            return await working
+
+        assert asyncio.run(worked()) == (0, 0)
+        assert server.counts.received < 20
 
 
 def test_scores_that_a_gone_process_kept_are_judged_by_the_next(database, url, tmp_path, monkeypatch):
