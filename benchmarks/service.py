@@ -6,7 +6,7 @@ DATABASE is an empty one: sqlite:///load.db or postgresql://user@host/name. Ever
 server processes, people. Every person thinks between an answer and the next (exponential, such that all together ask
 for `rate` pairs a second; 0: nobody thinks), sends the answers and gets the next item with the receipt (`--apart`: asks
 for it in a request of its own). The target on 2 cores: 300 pairs a second on PostgreSQL and 150 on SQLite, p99 under
-250 ms. `--peer URL TOKEN` measures a running Label Studio's time per annotation in the same run, one after the other.
+250 ms. `--peer` starts Label Studio afterwards (`make label-studio` installs it) and times its annotations beside.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any
 
 import aiohttp
 import numpy as np
+from label_studio import started, time_annotations
 
 from quorate.consensus.archive import save
 from quorate.consensus.registry import estimator
@@ -71,6 +72,9 @@ def main() -> None:
         found = compare(database, Engine(), campaign)
         print(f"{found.items:,} items against the log: {len(found.differences)} differences")
     database.close()
+    if options.peer:
+        with started() as (url, token):
+            print(f"Label Studio: {time_annotations(url, token).line()}")
 
 
 # ---- the ground -----------------------------------------------------------------------------------------------------
@@ -125,13 +129,13 @@ def serve(url: str, port: int) -> None:
     """One server process; all of them listen at one port."""
     import uvicorn
 
-    from quorate.service.app import make_app
+    from quorate.service.serving import app_for_life
     from quorate.service.state import ServiceSettings
 
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     listener.bind(("127.0.0.1", port))
-    app = make_app(ServiceSettings(database=url, requests_per_minute=10**6, workers="none"))
+    app = app_for_life(ServiceSettings(database=url, requests_per_minute=10**6, workers="none"))
     uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False)).run(sockets=[listener])
 
 
@@ -227,6 +231,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--warm", type=float, default=5.0)
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--apart", action="store_true")
+    parser.add_argument("--peer", action="store_true", help="time Label Studio in the same run")
     parser.add_argument("--prove", action="store_true", help="rebuild every item from the log and compare")
     return parser.parse_args()
 

@@ -185,9 +185,8 @@ def _run(settings: ServiceSettings, opened: socket, workers: int) -> None:
     import uvicorn
     from uvicorn.supervisors import Multiprocess
 
-    from quorate.service.app import make_app
     from quorate.service.server import Server
-    from quorate.service.serving import tell_others
+    from quorate.service.serving import app_for_life, tell_others
 
     configured = partial(
         uvicorn.Config, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=15
@@ -198,5 +197,5 @@ def _run(settings: ServiceSettings, opened: socket, workers: int) -> None:
         Multiprocess(several, sockets=[opened]).run()
         return
     with suppress(KeyboardInterrupt):  # an orderly end: uvicorn has finished what it had in hand
-        app = make_app(settings)
+        app = app_for_life(settings)
         Server(configured(app), app).run(sockets=[opened])

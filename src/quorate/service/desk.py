@@ -15,7 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -41,11 +41,15 @@ class Answered(NamedTuple):
     next: Lease | None
 
 
+Where = int | Literal["same"]  # the campaign of the next seat: this one, or that of the answered one
+
+
 class _Request(NamedTuple):
     """Answers, or a question for work, or first the one and then the other; and who waits for it."""
 
     hand: Hand | None
-    ask: tuple[int, int] | None  # campaign, user
+    user_id: int
+    ask: Where | None
     waits: asyncio.Future[Any]
 
 
@@ -77,17 +81,16 @@ class Desk:
     # ---- what routes await ------------------------------------------------------------------------------------------
     async def next(self, campaign_id: int, user_id: int) -> Lease | None:
         """The seat that this person holds or is given now; None when there is nothing to ask. Raises NotFoundError."""
-        return (await self._asked(None, (campaign_id, user_id))).next
+        return (await self._asked(None, user_id, campaign_id)).next
 
     async def submit(
-        self, lease_id: str, user_id: int, answers: Sequence[Answer], *, key: str, then_next: int | None = None
+        self, lease_id: str, user_id: int, answers: Sequence[Answer], *, key: str, then_next: Where | None = None
     ) -> Answered:
-        """Keep the answers, once per key; with `then_next`, also the next seat in that campaign.
+        """Keep the answers, once per key; with `then_next`, also the next seat in that campaign, or in the same.
 
         Raises as `store.submit.submit` does.
         """
-        ask = None if then_next is None else (then_next, user_id)
-        return await self._asked(Hand(lease_id, user_id, tuple(answers), key), ask)
+        return await self._asked(Hand(lease_id, user_id, tuple(answers), key), user_id, then_next)
 
     async def renew(self, lease_id: str, user_id: int) -> Lease:
         """The same seat for as long as a new one. Raises NotFoundError, ConflictError."""
@@ -111,12 +114,12 @@ class Desk:
         self._thread.join()
 
     # ---- the thread -------------------------------------------------------------------------------------------------
-    async def _asked(self, hand: Hand | None, ask: tuple[int, int] | None) -> Any:
+    async def _asked(self, hand: Hand | None, user_id: int, ask: Where | None) -> Any:
         waits = asyncio.get_running_loop().create_future()
         with self._lock:
             if self._closed:
                 raise StoreError("the service is shutting down; try again in a moment")
-            self._requests.put(_Request(hand, ask, waits))
+            self._requests.put(_Request(hand, user_id, ask, waits))
         return await waits
 
     def _serve(self) -> None:
@@ -141,7 +144,7 @@ class Desk:
             if request is None:  # the desk is closing
                 break
             batch.append(request)
-        self._recent.extend((self._began, _who(request)) for request in batch)
+        self._recent.extend((self._began, request.user_id) for request in batch)
         return batch
 
     def _first(self) -> list[_Request]:
@@ -166,45 +169,46 @@ class Desk:
 
     def _served(self, requests: Sequence[_Request]) -> list[_Request]:
         """Serve them in one transaction; those that have to wait for the next one."""
-        now = self._clock()
-        rates = {request.ask[0]: self._gold_rate(request.ask[0], now) for request in requests if request.ask}
-        gold = {id(request): self._rng.random() < rates[request.ask[0]] for request in requests if request.ask}
+        now, luck = self._clock(), [self._rng.random() for _ in requests]
 
-        def work(connection: Connection) -> list[Any]:
-            return self._work(connection, requests, gold, now)
+        def work(connection: Connection) -> tuple[list[Any], dict[int, Ask]]:
+            return self._work(connection, requests, luck, now)
 
-        outcomes = self._database.write(work, by_index=True)
-        idle = [place for place, outcome in enumerate(outcomes) if isinstance(outcome, Answered) and not outcome.next]
-        outcomes = self._looked_again(requests, outcomes, [place for place in idle if requests[place].ask], now)
+        outcomes, asks = self._database.write(work, by_index=True)
+        idle = {place: ask for place, ask in asks.items() if _is_idle(outcomes[place])}
+        outcomes = self._looked_again(outcomes, idle, now) if idle else outcomes
         told = [each for each in zip(requests, outcomes, strict=True) if not isinstance(each[1], NotYet)]
         _tell(told)
         return [request for request, outcome in zip(requests, outcomes, strict=True) if isinstance(outcome, NotYet)]
 
     def _work(
-        self, connection: Connection, requests: Sequence[_Request], gold: dict[int, bool], now: float
-    ) -> list[Any]:
+        self, connection: Connection, requests: Sequence[_Request], luck: Sequence[float], now: float
+    ) -> tuple[list[Any], dict[int, Ask]]:
+        """What becomes of each request, and who asked for work where."""
         handing = [place for place, request in enumerate(requests) if request.hand]
         hands = [hand for request in requests if (hand := request.hand)]
         kept: dict[int, Any] = {}
         if hands:
             kept = dict(zip(handing, submit_many(connection, self._decider, hands, now=now), strict=True))
-        asking = [p for p, request in enumerate(requests) if request.ask and isinstance(kept.get(p, _NONE), Receipt)]
-        asks = [Ask(*ask, gold[id(requests[p])]) for p in asking if (ask := requests[p].ask)]
-        leases = dict(zip(asking, lease_many(connection, asks, now=now), strict=True)) if asks else {}
-        return [_outcome(kept.get(place, _NONE), leases.get(place)) for place in range(len(requests))]
+        asks = dict[int, Ask]()
+        for place, request in enumerate(requests):
+            receipt = kept.get(place, _NONE)
+            if request.ask is not None and isinstance(receipt, Receipt):
+                campaign_id = receipt.campaign_id if request.ask == "same" else request.ask
+                is_gold = luck[place] < self._gold_rate(connection, campaign_id, now)
+                asks[place] = Ask(campaign_id, request.user_id, is_gold)
+        leases = dict(zip(asks, lease_many(connection, list(asks.values()), now=now), strict=True)) if asks else {}
+        return [_outcome(kept.get(place, _NONE), leases.get(place)) for place in range(len(requests))], asks
 
-    def _looked_again(
-        self, requests: Sequence[_Request], outcomes: list[Any], idle: Sequence[int], now: float
-    ) -> list[Any]:
+    def _looked_again(self, outcomes: list[Any], idle: dict[int, Ask], now: float) -> list[Any]:
         """Search for expired seats, now and then, before anybody is told that there is no work; and wait for rows."""
-        due = {ask[0] for place in idle if (ask := requests[place].ask) and self._due(ask[0], now)}
+        due = {campaign_id for campaign_id in {ask.campaign_id for ask in idle.values()} if self._due(campaign_id, now)}
         for campaign_id in due:
             queue.sweep(self._database, now=now, campaign_id=campaign_id)
-        again = [place for place in idle if (ask := requests[place].ask) and ask[0] in due]
-        asks = [Ask(*ask) for place in again if (ask := requests[place].ask)]
-        if asks:
+        again = {place: ask._replace(gold=False) for place, ask in idle.items() if ask.campaign_id in due}
+        if again:
             found = self._database.write(
-                lambda connection: lease_many(connection, asks, now=now, waits=True), by_index=True
+                lambda connection: lease_many(connection, list(again.values()), now=now, waits=True), by_index=True
             )
             for place, lease in zip(again, found, strict=True):
                 outcomes[place] = _outcome(outcomes[place].receipt, lease)
@@ -216,24 +220,24 @@ class Desk:
         self._looked[campaign_id] = now
         return True
 
-    def _gold_rate(self, campaign_id: int, now: float) -> float:
+    def _gold_rate(self, connection: Connection, campaign_id: int, now: float) -> float:
         rate, until = self._gold.get(campaign_id, (0.0, float("-inf")))
         if now < until:
             return rate
         try:
-            with self._database.reading() as connection:
-                rate = read_campaign(connection, campaign_id).settings.gold_rate
+            rate = read_campaign(connection, campaign_id).settings.gold_rate
         except QuorateError:
             rate = 0.0
         self._gold[campaign_id] = (rate, now + GOLD_S)
         return rate
 
 
-def _who(request: _Request) -> int:
-    return request.hand.user_id if request.hand else request.ask[1] if request.ask else 0
+_NONE = Receipt(0, {}, (), (), 0)  # of a request that hands nothing in
 
 
-_NONE = Receipt(0, {}, (), ())  # of a request that hands nothing in
+def _is_idle(outcome: Any) -> bool:
+    """Whether there was no seat for one who asked."""
+    return isinstance(outcome, Answered) and outcome.next is None
 
 
 def _outcome(kept: Any, lease: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import os
 import secrets
@@ -22,6 +23,7 @@ from quorate.store.people import User, add_user
 SETTINGS = "QUORATE_SERVICE_SETTINGS"  # how the first process tells the others
 OWNER = "owner"
 BACKLOG = 2048
+OBJECTS, TIMES = 10_000, 10  # made and kept between two collections of the young, and those between two of the older
 
 
 class FirstOwner(NamedTuple):
@@ -76,6 +78,20 @@ def tell_others(settings: ServiceSettings) -> None:
     os.environ[SETTINGS] = settings.to_json()
 
 
+def app_for_life(settings: ServiceSettings) -> FastAPI:
+    """The app of a process that does nothing else.
+
+    Every request waits while Python looks through all objects for cycles, a fifth of a second with thousands of items
+    in hand, and by Python's own thresholds it does so every few seconds of load. What is loaded now is never looked at
+    again, and the rest some ten times less often.
+    """
+    app = make_app(settings)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(OBJECTS, TIMES, TIMES)
+    return app
+
+
 def app_of_environment() -> FastAPI:
     """The app, in a process that was started by another."""
-    return make_app(ServiceSettings.from_json(os.environ[SETTINGS]))
+    return app_for_life(ServiceSettings.from_json(os.environ[SETTINGS]))

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, literal, select
 
 from quorate.errors import NotFoundError
 from quorate.store.records import Campaign, ItemState, campaign_of, state_from_json
-from quorate.store.tables import audit, campaigns, items, labels, leases, members, scores, users
+from quorate.store.tables import audit, campaigns, items, labels, members, scores, users
 
 
 class CampaignPage(NamedTuple):
@@ -129,14 +129,6 @@ def scores_of_item(connection: Connection, item_id: int) -> list[tuple[str, str,
         .order_by(scores.c.model, scores.c.task)
     )
     return [(row.model, row.task, row.probs) for row in rows]
-
-
-def campaign_of_lease(connection: Connection, lease_id: str, user_id: int) -> int | None:
-    """The campaign in which that user holds or held that lease."""
-    mine = (leases.c.id == lease_id) & (leases.c.user_id == user_id)
-    return connection.execute(
-        select(items.c.campaign_id).join(leases, leases.c.item_id == items.c.id).where(mine)
-    ).scalar()
 
 
 def read_suggestions(connection: Connection, item_id: int, tasks: Sequence[str]) -> dict[str, Suggestion]:

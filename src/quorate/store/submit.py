@@ -70,6 +70,7 @@ class Receipt(NamedTuple):
     labels: Mapping[str, int]
     late: tuple[str, ...]
     closed: tuple[str, ...]
+    campaign_id: int
 
 
 class Withdrawal(NamedTuple):
@@ -130,7 +131,8 @@ def submit_many(connection: Connection, decider: Decider, hands: Sequence[Hand],
         try:
             told = _told_before(hand, seen.get((hand.user_id, hand.key)))
             if told:
-                done[place] = told
+                campaign_id = row.campaign_id if row else _campaign_of(connection, told["item_id"])
+                done[place] = _receipt(told, campaign_id)
             elif row is None or row.user_id != hand.user_id:
                 done[place] = no_lease()
             elif any(_collide(each, row.item_id, hand) for each in admitted.values()):
@@ -232,10 +234,14 @@ def _same(row: Any, digest: str) -> Mapping[str, Any] | None:
     return None if row is None else row.body
 
 
-def _told_before(hand: Hand, row: Any) -> Receipt | None:
+def _told_before(hand: Hand, row: Any) -> Mapping[str, Any] | None:
     _check_key(hand.key)
-    body = _same(row, hand.digest())
-    return None if body is None else _receipt(body)
+    return _same(row, hand.digest())
+
+
+def _campaign_of(connection: Connection, item_id: int) -> int:
+    """Of an item that was answered; its lease has been replaced since."""
+    return connection.execute(select(items.c.campaign_id).where(items.c.id == item_id)).scalar_one()
 
 
 def _answered(user_id: int, key: str, digest: str, body: Mapping[str, Any], now: float) -> dict[str, Any]:
@@ -316,7 +322,7 @@ def _keep(connection: Connection, decider: Decider, admitted: Sequence[_Admitted
         campaign_id = before.campaign.id
         writes.tell(campaign_id, "labels", body, now=now, item_id=after.id, user_id=hand.user_id)
         writes.answered.append(_answered(hand.user_id, hand.key, hand.digest(), body, now))
-        receipts.append(_receipt(body))
+        receipts.append(_receipt(body, campaign_id))
     writes.flush(connection)
     return receipts
 
@@ -331,8 +337,8 @@ def _body(each: _Admitted, mine: Sequence[LabelRow], change: Change) -> dict[str
     }
 
 
-def _receipt(body: Mapping[str, Any]) -> Receipt:
-    return Receipt(body["item_id"], body["labels"], tuple(body["late"]), tuple(body["closed"]))
+def _receipt(body: Mapping[str, Any], campaign_id: int) -> Receipt:
+    return Receipt(body["item_id"], body["labels"], tuple(body["late"]), tuple(body["closed"]), campaign_id)
 
 
 def _insert_labels(
@@ -352,6 +358,7 @@ def _insert_labels(
 
 def _label_values(each: _Admitted, log: Log, now: float) -> list[dict[str, Any]]:
     price_of, row = pricing(each.held.campaign), each.lease
+    assisted = not each.held.campaign.settings.blind  # whoever answers saw what models and others think
     return [
         {
             "campaign_id": each.held.campaign.id,
@@ -362,7 +369,7 @@ def _label_values(each: _Admitted, log: Log, now: float) -> list[dict[str, Any]]
             "label": answer.label,
             "at": now,
             "seconds": answer.seconds,
-            "assisted": answer.assisted,
+            "assisted": answer.assisted or assisted,
             "late": answer.task in each.late,
             "fence": row.fence,
             "cost": price_of(answer.task, row.user_name),

@@ -14,7 +14,6 @@ from starlette.responses import Response
 from quorate.errors import ConflictError, DataError, ForbiddenError, NotFoundError, QuorateError
 from quorate.schema import Schema
 from quorate.service.auth import Principal, campaign_for, page_user, service_of
-from quorate.service.hints import Hints
 from quorate.service.pages.content import blocks_of, is_outside
 from quorate.service.pages.rendering import PageRoute, go, page, render
 from quorate.service.wire import Id
@@ -98,7 +97,7 @@ async def _submit(
     request: Request, campaign: CampaignPage, principal: Principal, form: dict[str, str], trail: tuple[str, ...]
 ) -> tuple[tuple[str, ...], Lease | None, str]:
     lease_id, key = _lease_id(form.get("lease", "")), form.get("key", "")
-    answers = _answers(campaign.campaign.schema, form, assisted=not campaign.campaign.settings.blind)
+    answers = _answers(campaign.campaign.schema, form)
     done = await service_of(request).desk.submit(
         lease_id, principal.id, answers, key=key, then_next=campaign.campaign.id
     )
@@ -147,10 +146,8 @@ async def _shown(
     request: Request, campaign: CampaignPage, principal: Principal, held: Lease | None, turn: Turn
 ) -> dict[str, Any]:
     """Everything the card is drawn with: nothing of models or peers but in a campaign that is not blind."""
-    service, hints = service_of(request), _hints(request)
-    if held:
-        hints.granted(held)
-    said = (await hints.suggestions(held) if held else None) or {}
+    service = service_of(request)
+    said = (await request.app.state.hints.suggestions(held) if held else None) or {}
     asking, total, mine = await run_in_threadpool(_counts, request, campaign, principal)
     schema = campaign.campaign.schema
     asked = [_asked(schema, name, said.get(name)) for name in held.tasks] if held else []
@@ -209,13 +206,13 @@ def _campaign(request: Request, principal: Principal, campaign_id: int) -> Campa
         return read_campaign_page(connection, campaign_id)
 
 
-def _answers(schema: Schema, form: dict[str, str], *, assisted: bool) -> list[Answer]:
+def _answers(schema: Schema, form: dict[str, str]) -> list[Answer]:
     """The chosen classes; times as the script measured them, unknown without it."""
     found: list[Answer] = []
     for at, task in enumerate(schema.tasks):
         label = form.get(f"answer{at}")
         if label:
-            found.append(Answer(task.name, label, _seconds(form.get(f"seconds{at}", "")), assisted))
+            found.append(Answer(task.name, label, _seconds(form.get(f"seconds{at}", ""))))
     if not found:
         raise DataError("no class was chosen", mend="choose one for every question")
     return found
@@ -237,7 +234,3 @@ def _lease_id(text: str) -> str:
 
 def _trail(text: str) -> tuple[str, ...]:
     return tuple(each for each in text.split(".") if LEASE.match(each))[-REMEMBERED:]
-
-
-def _hints(request: Request) -> Hints:
-    return request.app.state.hints

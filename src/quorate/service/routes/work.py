@@ -95,12 +95,9 @@ async def next_item(request: Request, campaign_id: Id, principal: Worker) -> Res
 @router.post("/leases/{lease_id}/submit", responses=_says(ReceiptShown))
 async def submit(request: Request, lease_id: LeaseId, given: Submission, key: Key, principal: Worker) -> Response:
     """Keep the answers, once per key; with `next`, hand out the next item in the same breath."""
-    hints = _hints(request)
-    campaign_id = await hints.campaign_of(lease_id, principal.id)
-    assisted = not await hints.is_blind(campaign_id)
-    answers = [Answer(each.task, each.label, each.seconds, each.assisted or assisted) for each in given.answers]
-    then = campaign_id if given.next else None
-    done = await service_of(request).desk.submit(lease_id, principal.id, answers, key=key, then_next=then)
+    answers = [Answer(each.task, each.label, each.seconds, each.assisted) for each in given.answers]
+    desk = service_of(request).desk
+    done = await desk.submit(lease_id, principal.id, answers, key=key, then_next="same" if given.next else None)
     receipt = done.receipt
     body: dict[str, Any] = {"labels": dict(receipt.labels), "late": receipt.late, "closed": receipt.closed}
     if given.next:
@@ -135,9 +132,7 @@ def _hints(request: Request) -> Hints:
 
 async def _shown(request: Request, lease: Lease) -> dict[str, Any]:
     """The lease as its holder may see it: nothing that tells how often, when or by whom the item was answered."""
-    hints = _hints(request)
-    hints.granted(lease)
-    said = await hints.suggestions(lease)
+    said = await _hints(request).suggestions(lease)
     body: dict[str, Any] = {
         "id": lease.id,
         "campaign": lease.campaign_id,
