@@ -38,12 +38,12 @@ def detected(
     if len(rows) < LEAST or not 0 < wrong.sum() < len(wrong):
         raise SettingError(f"boosted trees need {LEAST} checked labels, right and wrong ones; here are {len(rows)}")
     share = np.ones(len(rows)) if stands_for is None else stands_for * (len(rows) / stands_for.sum())
-    found = _fitted(features[rows], wrong, share, seed).predict_proba(features)[:, 1]
+    found = trees(features[rows], wrong, share, seed).predict_proba(features)[:, 1]
     fold = np.random.default_rng(seed).permutation(len(rows)) % FOLDS
     for number in range(FOLDS):
         out, taught = fold == number, wrong[fold != number]
         if 0 < taught.sum() < len(taught):
-            found[rows[out]] = _fitted(features[rows[~out]], taught, share[~out], seed).predict_proba(
+            found[rows[out]] = trees(features[rows[~out]], taught, share[~out], seed).predict_proba(
                 features[rows[out]]
             )[:, 1]
         else:
@@ -76,7 +76,16 @@ def _vectors(scores: pa.Table | None) -> dict[tuple[str, str, str], list[float]]
     return found
 
 
-def _fitted(x: Array, wrong: Array, share: Array, seed: int) -> Any:
+def trees(
+    x: Float64[Array, "labels features"],
+    wrong: Bool[Array, "labels"],
+    share: Float64[Array, "labels"] | None = None,
+    seed: int = 0,
+) -> Any:
+    """Boosted trees that foretell errors, scikit-learn's: `predict_proba(features)[:, 1]` is P(wrong).
+
+    Raises MissingExtraError without scikit-learn.
+    """
     try:
         from sklearn.ensemble import HistGradientBoostingClassifier
     except ImportError:

@@ -25,6 +25,7 @@ SAID = {
     "measured": "measured",
     "joined": "joined",
     "self": "itself",
+    "trees": "trees",
 }
 TITLE = "Annotation with critical thinking: who annotates, who criticizes"
 READING = (
@@ -32,7 +33,8 @@ READING = (
     f"Every criticizer is chosen on {TEST} labeled items, for the model that was most often right there, and judged on "
     "all others. Second: the model that was right second most often, as the source has it; measured: the model, the "
     "annotator included, with the largest ABS; joined: the mean of the second's criticism and the annotator's own; "
-    "itself: the annotator's own alone."
+    "itself: the annotator's own alone; trees: boosted trees on the annotator's class and scores, taught by the test "
+    "set (CDI of [gligoric2025])."
 )
 NOT_COMPARED = (
     "ABS of different annotators cannot be compared: a worse one makes mistakes that are easier to find. The pair of "

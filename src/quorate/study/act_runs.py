@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float64
 from quorate.act.cases import Case
 from quorate.act.cases import cases_of as told_cases
 from quorate.act.choose import choose
+from quorate.act.detector import trees
 from quorate.act.metrics import aqg, area, curve, found, quality, random_area
 from quorate.data.dataset import Dataset
 from quorate.study.runs import Part
@@ -25,7 +26,7 @@ TEST = 200  # items that choose
 MOST_ITEMS = 8_000
 LEAST_JUDGING = 200
 CURVE_POINTS, CURVE_RESAMPLES = 51, 200
-WAYS = ("second", "measured", "joined", "self")  # how the criticizer comes to be
+WAYS = ("second", "measured", "joined", "self", "trees")  # how the criticizer comes to be
 
 
 def cases_of(folder: Path) -> Iterator[Case]:
@@ -70,6 +71,7 @@ def _chosen(case: Case, seed: int) -> dict[str, Any]:
         "measured": errors[:, case.models.index(choice.criticizer)],
         "joined": (errors[:, second] + errors[:, first]) / 2,
         "self": errors[:, first],
+        "trees": _by_trees(test, judging, first, seed),
     }
     areas = np.array([_estimate(area(column, wrong)) for column in errors.T])
     ideal = int(wrong.sum())
@@ -85,6 +87,21 @@ def _chosen(case: Case, seed: int) -> dict[str, Any]:
         "in_vain": {name: found(each, wrong, ideal).false_positives / len(wrong) for name, each in of.items()},
         "gain": {name: aqg(each, wrong, ideal) for name, each in of.items()},
     }
+
+
+def _by_trees(test: Case, judging: Case, model: int, seed: int) -> Float64[Array, "items"]:
+    """P(wrong) by the detector of [gligoric2025], taught by the test set; all alike where it has nothing to learn."""
+    wrong = test.wrong(model)
+    if not 0 < wrong.sum() < len(wrong):
+        return np.full(len(judging.truth), wrong.mean())
+    return trees(_features(test, model), wrong, seed=seed).predict_proba(_features(judging, model))[:, 1]
+
+
+def _features(case: Case, model: int) -> Float64[Array, "items features"]:
+    """The class that the model names as 0 and 1, and its scores, the largest first."""
+    own = case.scores[:, model]
+    named = np.eye(own.shape[1])[case.answers[:, model]]
+    return np.hstack([named, -np.sort(-own, axis=1)])
 
 
 def _best_pairs(case: Case) -> dict[str, Any]:

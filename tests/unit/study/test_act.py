@@ -79,6 +79,18 @@ def test_nothing_is_judged_that_chose(folder: Path) -> None:
     assert [again[name] for name in ("annotator", "criticizer")] == [part[name] for name in ("annotator", "criticizer")]
 
 
+def test_trees_learn_from_the_test_set_alone_and_find_mistakes(folder: Path) -> None:
+    """Above random order; a test set without a mistake teaches nothing, and all labels are alike."""
+    (case,) = runs.cases_of(folder / "good")
+    assert runs._chosen(case, 3)["area"]["trees"] > 0.55
+    test, judging = case.of(np.arange(200)), case.of(np.arange(200, 600))
+    first = case.models.index("strong")
+    turned = judging._replace(truth=(judging.truth + 1) % 3)
+    assert runs._by_trees(test, judging, first, 0) == pytest.approx(runs._by_trees(test, turned, first, 0))
+    right = test._replace(truth=test.answers[:, first])
+    assert not runs._by_trees(right, judging, first, 0).any()
+
+
 def test_it_says_who_comes_close_to_the_best_and_draws_it(section: Section) -> None:
     """Sentences, four tables and two pictures; figures for programs; what is too small is not in it."""
     assert "best criticizer in hindsight" in section.found[0]
