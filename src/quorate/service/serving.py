@@ -23,7 +23,7 @@ from quorate.store.people import User, add_user
 SETTINGS = "QUORATE_SERVICE_SETTINGS"  # how the first process tells the others
 OWNER = "owner"
 BACKLOG = 2048
-OBJECTS, TIMES = 10_000, 10  # made and kept between two collections of the young, and those between two of the older
+OBJECTS, TIMES = 2_000, (10, 50)  # made and kept between two looks at the young; those between two at older ones
 
 
 class FirstOwner(NamedTuple):
@@ -88,7 +88,7 @@ def app_for_life(settings: ServiceSettings) -> FastAPI:
     app = make_app(settings)
     gc.collect()
     gc.freeze()
-    gc.set_threshold(OBJECTS, TIMES, TIMES)
+    gc.set_threshold(OBJECTS, *TIMES)
     return app
 
 

@@ -42,6 +42,15 @@ class _Batch(NamedTuple):
     labeled: Float64[Array, "items latent"]
 
 
+class Online(NamedTuple):
+    """Constants of a model that every answer to an item needs, by task, and the place of every annotator."""
+
+    columns: tuple[slice, ...]  # of the latent classes, all tasks side by side
+    theta: tuple[Float64[Array, "_latent points"], ...]
+    log_rows: tuple[Float64[Array, "rows _latent _classes"], ...]
+    place: Mapping[str, int]
+
+
 @dataclass(frozen=True)
 class HybridModel(Model):
     """People and correlated models over several tasks in one posterior."""
@@ -96,6 +105,18 @@ class HybridModel(Model):
         return tuple(
             PeopleRows(named_rows(shape), rows[-2], rows[-1] if gold else None)
             for shape, rows, gold in zip(self.vocabulary.shapes, self.tables.rows, self.gold_seen, strict=True)
+        )
+
+    @cached_property
+    def online(self) -> Online:
+        """What all sessions share."""
+        off, tables = self.vocabulary.off, self.tables
+        columns = tuple(slice(int(off[t]), int(off[t + 1])) for t in range(len(self.schema)))
+        return Online(
+            columns=columns,
+            theta=tuple(tables.theta[each] for each in columns),
+            log_rows=tuple(np.log(rows) for rows in tables.rows),
+            place={name: a for a, name in enumerate(self.annotators)},
         )
 
     @cached_property

@@ -29,16 +29,11 @@ class HybridSession(Session):
     ) -> None:
         self._model, self._answered = model, Answered()
         evidence = _evidence(model, scores or {}, features)
-        off = model.vocabulary.off
-        self._item = item
+        self._item, self._online = item, model.online
         self._logits = evidence_logits(evidence, model.tables.weights, 0, 1)[0]
         self._active = np.array([[part.spoken[0] for part in evidence]], np.int8)
-        self._theta = [model.tables.theta[off[t] : off[t + 1]] for t in range(len(model.schema))]
-        self._columns = [slice(int(off[t]), int(off[t + 1])) for t in range(len(model.schema))]
         self._log_total = np.array([self._log_factor(t) for t in range(len(model.schema))])
         self._counts = [np.zeros((1, len(task.classes)), np.int32) for task in model.schema.tasks]
-        self._place = {name: a for a, name in enumerate(model.annotators)}
-        self._log_rows = [np.log(rows) for rows in model.tables.rows]
 
     def update(self, task: str, annotator: str, label: str) -> None:
         """Take in one label. Raises SchemaError for an unknown task or class, DataError for a second answer."""
@@ -46,8 +41,8 @@ class HybridSession(Session):
         code = class_code(schema.task(task), label)
         t = schema.code_of[task]
         self._answered.add(task, annotator)
-        row = self._model.vocabulary.places.local[t][self._place.get(annotator, -1)]
-        self._logits[self._columns[t]] += self._log_rows[t][row, :, code]
+        row = self._model.vocabulary.places.local[t][self._online.place.get(annotator, -1)]
+        self._logits[self._online.columns[t]] += self._online.log_rows[t][row, :, code]
         self._log_total[t] = self._log_factor(t)
         self._active[0, t] = 1
         self._counts[t][0, code] += 1
@@ -56,8 +51,8 @@ class HybridSession(Session):
         """P(target label | all so far)."""
         t = self._model.schema.code_of[self._model.schema.task(task).name]
         others = self._log_total.sum(axis=0) - self._log_total[t]
-        logits = self._logits[self._columns[t]]
-        latent = np.exp(logits - logits.max()) * (self._theta[t] @ np.exp(others - others.max()))
+        logits = self._logits[self._online.columns[t]]
+        latent = np.exp(logits - logits.max()) * (self._online.theta[t] @ np.exp(others - others.max()))
         remembered, counts = self._model.readouts, self._counts[t]
         readout = (
             readout_of(self._model.people[t], self._model.targets[t], counts)
@@ -76,9 +71,9 @@ class HybridSession(Session):
         return Consensus(model.schema, (self._item,), counts, belief, people, targets, seen, remembered=remembered)
 
     def _log_factor(self, t: int) -> Float64[Array, "points"]:
-        logits = self._logits[self._columns[t]]
+        logits = self._logits[self._online.columns[t]]
         top = logits.max()
-        return np.log(np.exp(logits - top) @ self._theta[t])
+        return np.log(np.exp(logits - top) @ self._online.theta[t])
 
 
 def _evidence(model: HybridModel, scores: Scores, features: Float64[Array, "features"] | None) -> tuple[Evidence, ...]:
