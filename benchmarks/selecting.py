@@ -1,10 +1,12 @@
 """How many labels a strategy needs for what random order reaches with all of its: digits, and titles of news articles.
 
-    python benchmarks/selecting.py [--data ../shared/data] [--seeds 10] [--sets digits,titles] [--strategies badge]
+    python benchmarks/selecting.py [--data ../shared/data] [--seeds 10] [--sets digits,countries] [--strategies badge]
 
 digits: scikit-learn's 1,797 images, 64 pixels; 500 labels of 1,297 items, 500 items to measure on. titles: nk_frames,
 the only set there whose texts are themselves what is classified: 499 titles of news articles, the frame that most
-people chose, 150 to measure on, all others labeled in the end, in random order as well, so that all meet at the end.
+people chose, 150 to measure on, all others labeled in the end, in random order as well, so that all meet at the end;
+`--share 0.5` ends at half of the pool instead, as `quorate select try` does. countries: the same titles, by the country
+that they are about.
 Both: logistic regression, 20 items first, 20 a round. A seed draws the split, the first items and all that is random.
 The figure is labels to reach random's last accuracy over random's labels, its 95 % interval over resampled seeds.
 """
@@ -33,13 +35,16 @@ def main() -> None:
     """Print a table per set."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--sets", default="digits,titles")
+    parser.add_argument("--sets", default="digits,titles,countries")
     parser.add_argument("--strategies", default=",".join(STRATEGIES))
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument(
+        "--share", type=float, default=1.0, help="of the pool that is labeled at most; 500 are the most"
+    )
     options = parser.parse_args()
     for name in options.sets.split(","):
-        rows, codes = digits() if name == "digits" else titles(options.data)
-        _set(name, rows, codes, options.strategies.split(","), options.seeds)
+        rows, codes = digits() if name == "digits" else SETS[name](options.data)
+        _set(name, rows, codes, options.strategies.split(","), options.seeds, options.share)
 
 
 def digits() -> tuple[np.ndarray, np.ndarray]:
@@ -61,6 +66,19 @@ def titles(data: Path) -> tuple[np.ndarray, np.ndarray]:
     return rows[codes >= 0], codes[codes >= 0]
 
 
+def countries(data: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Titles as rows, and the country that they are about, as the data set has it."""
+    contents = read_contents(data / "nk_frames", ("title",))
+    table = Dataset.read(data / "nk_frames").items
+    assert table is not None
+    of = dict(zip(table["item"].to_pylist(), table["country"].to_pylist(), strict=True))
+    names = sorted(set(of.values()))
+    return embedded(contents.texts), np.array([names.index(of[item]) for item in contents.ids])
+
+
+SETS = {"titles": titles, "countries": countries}
+
+
 def split(rows: np.ndarray, codes: np.ndarray, seed: int) -> tuple[Task, np.ndarray]:
     """A pool with its labels, and items to measure on."""
     order = np.random.default_rng(1_000 + seed).permutation(len(rows))
@@ -69,13 +87,13 @@ def split(rows: np.ndarray, codes: np.ndarray, seed: int) -> tuple[Task, np.ndar
     return Task(rows[pool], rows[test], codes[test], int(codes.max()) + 1), codes[pool]
 
 
-def _set(name: str, rows: np.ndarray, codes: np.ndarray, strategies: list[str], n_seeds: int) -> None:
+def _set(name: str, rows: np.ndarray, codes: np.ndarray, strategies: list[str], n_seeds: int, share: float) -> None:
     began_s = time.perf_counter()
     curves: dict[str, list[list[Round]]] = {}
     for strategy in (RANDOM, *strategies):
         for seed in range(n_seeds):
             task, known = split(rows, codes, seed)
-            loop = ROUNDS._replace(most=min(ROUNDS.most, len(known)))
+            loop = ROUNDS._replace(most=min(ROUNDS.most, round(share * len(known))))
             curves.setdefault(strategy, []).append(run(task, known.__getitem__, strategy, loop, seed=seed))
     last = mean_curve(curves[RANDOM])[-1]
     took = time.perf_counter() - began_s
