@@ -164,12 +164,11 @@ def _write_scores(connection: Connection, schema: Schema, ids: Mapping[str, int]
         for task, of_models in (item.scores or {}).items()
         for model, said in of_models.items()
     )
+    write = insert_into(connection, scores)
+    key = [scores.c.item_id, scores.c.model, scores.c.task]
+    write = write.on_conflict_do_update(index_elements=key, set_={"probs": write.excluded.probs})
     while some := list(islice(rows, 4 * BATCH)):
-        write = insert_into(connection, scores).values(some)
-        over = {"probs": write.excluded.probs}
-        connection.execute(
-            write.on_conflict_do_update(index_elements=[scores.c.item_id, scores.c.model, scores.c.task], set_=over)
-        )
+        connection.execute(write, some)
 
 
 def check_item(schema: Schema, item: NewItem, row: int) -> None:
